@@ -1,0 +1,155 @@
+"""`ObjectStore` in a directory: one file an object, created whole or not at all.
+
+A body is written to a temporary file in the store, flushed to the disk, and then linked to its name: `link`
+fails when the name is taken, so of any number of racing writers one wins, and no reader ever sees half an
+object. The folder is flushed too, so the name survives a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from service.errors import AlreadyExists, NotFound, StoreError
+
+__all__ = ["DirectoryStore"]
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_MAX_KEY = 512
+_TEMPORARY = ".tmp"
+
+
+class DirectoryStore:
+    """Objects under `root`, which is made when it is missing (mode 0700)."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._temporary = self._root / _TEMPORARY
+        try:
+            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise _unusable(exc, "make the store's folder") from exc
+
+    def __repr__(self) -> str:
+        return f"DirectoryStore({str(self._root)!r})"
+
+    def create(self, key: str, body: bytes) -> None:
+        path = self._path(key)
+        with self._written(body, key) as temporary:
+            try:
+                self._place(path, lambda: os.link(temporary, path))
+            except FileExistsError:
+                raise AlreadyExists(f"{key} is already in the store") from None
+
+    def put(self, key: str, body: bytes) -> None:
+        path = self._path(key)
+        with self._written(body, key) as temporary:
+            self._place(path, lambda: temporary.replace(path))
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotFound(f"{key} is not in the store") from None
+        except OSError as exc:
+            raise _unusable(exc, f"read {key}") from exc
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        if prefix:
+            _check(prefix.rstrip("/"))
+        # Walk from the last whole segment; the rest of the prefix is compared as text.
+        base = self._root.joinpath(*prefix.split("/")[:-1])
+        found = (
+            Path(folder, name).relative_to(self._root).as_posix()
+            for folder, _, names in os.walk(base)
+            for name in names
+        )
+        yield from sorted(k for k in found if k.startswith(prefix) and not k.startswith(f"{_TEMPORARY}/"))
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as exc:
+            raise _unusable(exc, f"delete {key}") from exc
+        # Empty folders are not objects. Another writer may fill one just now: then it stays.
+        with contextlib.suppress(OSError):
+            for folder in path.relative_to(self._root).parents[:-1]:
+                (self._root / folder).rmdir()
+
+    def _path(self, key: str) -> Path:
+        _check(key)
+        return self._root / key
+
+    @contextlib.contextmanager
+    def _written(self, body: bytes, key: str) -> Iterator[Path]:
+        """A flushed temporary file with `body`; gone afterwards."""
+        temporary = self._temporary / secrets.token_hex(16)
+        try:
+            with temporary.open("xb") as file:
+                temporary.chmod(0o600)
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        except FileExistsError:
+            raise
+        except OSError as exc:
+            raise _unusable(exc, f"write {key}") from exc
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _place(self, path: Path, place: Callable[[], object]) -> None:
+        """Give a written file its name, durably."""
+        while True:
+            self._make_parent(path)
+            try:
+                place()
+            except FileNotFoundError:
+                continue  # `delete` of a neighbour took the emptied folder away between the two calls
+            break
+        _flush_folder(path.parent)
+
+    def _make_parent(self, path: Path) -> None:
+        """Make the folders above `path`, each flushed into the one above it."""
+        missing = [p for p in path.parents if p.is_relative_to(self._root) and not p.exists()]
+        for folder in reversed(missing):
+            with contextlib.suppress(FileNotFoundError):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                _flush_folder(folder.parent)
+
+
+def _check(key: str) -> None:
+    segments = key.split("/")
+    if len(key) > _MAX_KEY or any(
+        not _SEGMENT.fullmatch(s) or s in {".", "..", _TEMPORARY} for s in segments
+    ):
+        raise StoreError(
+            "a key must be segments of letters, digits, '.', '_' and '-' with '/' between",
+            remedy="Mend the key.",
+        )
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unusable(exc: OSError, doing: str) -> StoreError:
+    return StoreError(
+        f"the store could not {doing}: {exc.strerror or type(exc).__name__}",
+        remedy="Check the store's folder: its disk space and who may write there.",
+    )

@@ -1,0 +1,11 @@
+"""PDF, from what LibreOffice writes to what is signed and archived.
+
+finished = finish(pdf, title="Avtale om tilrettelegging", language="nb-NO", created=now)
+gone = missing_values(text(finished), {"agreement.position.title": "Baker"})
+"""
+
+from service.adapters.pdf.finishing import finish, is_a4, page_count
+from service.adapters.pdf.text import text
+from service.adapters.pdf.values import missing_values
+
+__all__ = ["finish", "is_a4", "missing_values", "page_count", "text"]

@@ -1,0 +1,147 @@
+"""The real text of a tagged PDF, and whether values are in it.
+
+Text is read through the structure tree (ISO 32000-1 14.7): a paragraph that goes on over a page break is one
+paragraph, and page headers, footers and numbers (artifacts, not in the tree) are not in between.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, NumberObject, PdfObject
+
+from service.adapters.pdf.content import Font, Piece, dictionary, marked_text
+from service.errors import RenderFailed
+
+__all__ = ["text"]
+
+_INLINE = frozenset(
+    {"/Span", "/Quote", "/Note", "/Reference", "/BibEntry", "/Code", "/Link", "/Annot", "/Form"}
+    | {"/Ruby", "/RB", "/RT", "/RP", "/Warichu", "/WT", "/WP"}
+)  # ISO 32000-1 14.8.4.4
+_SPACE_EM = 0.15  # a gap between two pieces of a line that reads as a space
+_LINE_EM = 0.7  # a step down or up that is a new line, not a raised or lowered character
+# Right-to-left script is shown from left to right: the last character first.
+_RTL = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"
+_RIGHT_TO_LEFT = re.compile(f"[{_RTL}](?:[{_RTL}\\s]*[{_RTL}])?")
+
+
+def text(pdf: bytes) -> str:
+    """The document's text in logical order: blocks parted by an empty line, printed lines by a line break.
+
+    Blocks are paragraphs, headings, list items and table cells. Replacement text (`/ActualText`) stands for what
+    it replaces. Raises `RenderFailed` when the input is no PDF, or not tagged.
+    """
+    try:
+        reader = PdfReader(io.BytesIO(pdf))
+        root = reader.root_object.get("/StructTreeRoot")
+        if root is None:
+            raise RenderFailed(
+                "The PDF is not tagged", remedy="Convert it with Office.to_pdf, which asks for tags."
+            )
+        fonts: dict[int, Font] = {}
+        pages = {
+            page.indirect_reference.idnum: {
+                mcid: _in_reading_order(pieces) for mcid, pieces in marked_text(page, fonts).items()
+            }
+            for page in reader.pages
+            if page.indirect_reference
+        }
+        writer = _Writer()
+        tree = dictionary(root)
+        _Walk(pages, dictionary(tree.get("/RoleMap")), writer).children(tree, None)
+    except (PyPdfError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise RenderFailed(
+            "The text of the PDF cannot be read", remedy="Convert the document again."
+        ) from error
+    return writer.result()
+
+
+class _Writer:
+    """Puts pieces into lines and blocks."""
+
+    def __init__(self) -> None:
+        self.blocks: list[list[str]] = [[]]
+        self.last: tuple[int, Piece] | None = None
+
+    def block(self) -> None:
+        if self.blocks[-1]:
+            self.blocks.append([])
+        self.last = None
+
+    def piece(self, page: int, piece: Piece) -> None:
+        if self.last:
+            last_page, last = self.last
+            if last_page != page or _is_new_line(last, piece):
+                self.blocks[-1].append("\n")
+            elif _is_apart(last, piece):
+                self.blocks[-1].append(" ")
+        self.blocks[-1].append(_RIGHT_TO_LEFT.sub(lambda run: run[0][::-1], piece.text))
+        self.last = (page, piece)
+
+    def result(self) -> str:
+        blocks = ("".join(block).strip() for block in self.blocks)
+        return "\n\n".join(block for block in blocks if block)
+
+
+def _is_new_line(last: Piece, piece: Piece) -> bool:
+    return abs(piece.y - last.y) > _LINE_EM * max(piece.size, last.size)
+
+
+def _is_apart(last: Piece, piece: Piece) -> bool:
+    """Whether the room between two pieces of a line reads as a space; within one operator it is letter spacing."""
+    if last.end is None or last.operator == piece.operator:
+        return False
+    return piece.x - last.end > _SPACE_EM * max(piece.size, last.size)
+
+
+def _in_reading_order(pieces: list[Piece]) -> list[Piece]:
+    """Lines as they come, each from left to right: LibreOffice shows characters of a fallback font last."""
+    lines: list[list[Piece]] = []
+    for piece in pieces:
+        if not lines or _is_new_line(lines[-1][-1], piece):
+            lines.append([])
+        lines[-1].append(piece)
+    return [piece for line in lines for piece in sorted(line, key=lambda each: each.x)]
+
+
+class _Walk:
+    """Goes through the structure tree in logical order."""
+
+    def __init__(
+        self, pages: dict[int, dict[int, list[Piece]]], roles: DictionaryObject, writer: _Writer
+    ) -> None:
+        self.pages, self.roles, self.writer = pages, roles, writer
+
+    def children(self, element: DictionaryObject, page: int | None) -> None:
+        own = element.raw_get("/Pg") if "/Pg" in element else None
+        page = own.idnum if isinstance(own, IndirectObject) else page
+        kids = element.get("/K")
+        kids = kids.get_object() if kids is not None else None
+        for kid in kids if isinstance(kids, ArrayObject) else [kids]:
+            self._child(kid.get_object() if isinstance(kid, IndirectObject) else kid, page)
+
+    def _child(self, kid: PdfObject | None, page: int | None) -> None:
+        if isinstance(kid, NumberObject):
+            for piece in self.pages.get(page or 0, {}).get(int(kid), ()):
+                self.writer.piece(page or 0, piece)
+        elif isinstance(kid, DictionaryObject) and "/MCID" in kid:
+            own = kid.raw_get("/Pg") if "/Pg" in kid else None
+            self._child(kid["/MCID"], own.idnum if isinstance(own, IndirectObject) else page)
+        elif isinstance(kid, DictionaryObject) and "/S" in kid:
+            inline = self._role(str(kid["/S"])) in _INLINE
+            if not inline:
+                self.writer.block()
+            self.children(kid, page)
+            if not inline:
+                self.writer.block()
+
+    def _role(self, name: str) -> str:
+        for _ in range(len(self.roles)):
+            if name not in self.roles:
+                break
+            name = str(self.roles[name])
+        return name

@@ -1,0 +1,85 @@
+"""Whether what was put into a document can be read out of it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+__all__ = ["missing_values"]
+
+
+def missing_values(pdf_text: str, values: Mapping[str, str]) -> list[str]:
+    """The keys of those values that do not occur in the text, in the order given.
+
+    A value occurs when its characters do, one after the other: a line may break at any place (with or without a
+    hyphen), white space of any kind is one space, and compatibility forms (ligatures, non-breaking spaces) are what
+    they stand for (NFKC). It may not begin or end inside a number or a word; the genitive's `s` may follow. Blank
+    values are never missing.
+    """
+    haystack = _Haystack(pdf_text)
+    return [key for key, value in values.items() if not haystack.has(_plain(value))]
+
+
+_DROPPED = dict.fromkeys(
+    map(ord, "\N{SOFT HYPHEN}\N{ZERO WIDTH SPACE}\N{WORD JOINER}\N{ZERO WIDTH NO-BREAK SPACE}")
+)
+_HYPHENS = {ord("\N{HYPHEN}"): "-", ord("\N{NON-BREAKING HYPHEN}"): "-"}
+
+
+def _plain(content: str) -> str:
+    return unicodedata.normalize("NFKC", content.translate(_DROPPED | _HYPHENS))
+
+
+class _Haystack:
+    """Text to look for values in: `solid` is what is left without white space and hyphens, `at` where it stood."""
+
+    def __init__(self, content: str) -> None:
+        self.text = _plain(content)
+        self.at = [n for n, char in enumerate(self.text) if not (char.isspace() or char == "-")]
+        self.solid = "".join(self.text[n] for n in self.at)
+
+    def has(self, value: str) -> bool:
+        value = " ".join(value.split())
+        if not value:
+            return True
+        solid = "".join(char for char in value if char not in " -")
+        if not solid:
+            return value in self.text
+        lead = value[: value.index(solid[0])]
+        start = self.solid.find(solid)
+        while start >= 0:
+            begin = self.at[start]
+            if self.text[:begin].endswith(lead) and self._matches(
+                value[len(lead) :], begin, begin - len(lead)
+            ):
+                return True
+            start = self.solid.find(solid, start + 1)
+        return False
+
+    def _matches(self, value: str, position: int, begin: int) -> bool:
+        """Whether `value` is at `position`, as it was printed. `begin` is where its leading hyphens start."""
+        text, here = self.text, position
+        for char in value:
+            if char == " ":
+                if not text[here : here + 1].isspace():
+                    return False
+                while text[here : here + 1].isspace():
+                    here += 1
+                continue
+            while text[here : here + 1] != char:
+                step = 2 if text[here : here + 2] == "-\n" else 1
+                if text[here + step - 1 : here + step] != "\n" or text[here + step : here + step + 1] == "\n":
+                    return False
+                here += step
+            here += 1
+        return not (_same_word(text[begin - 1 : begin], text[begin]) or self._goes_on(here))
+
+    def _goes_on(self, end: int) -> bool:
+        last, after = self.text[end - 1], self.text[end : end + 1]
+        if after == "s" and last.isalpha():
+            after = self.text[end + 1 : end + 2]
+        return _same_word(last, after)
+
+
+def _same_word(one: str, other: str) -> bool:
+    return (one.isdigit() and other.isdigit()) or (one.isalpha() and other.isalpha())

@@ -1,0 +1,160 @@
+"""Settings: read once from the environment (`SIGNERT_…`), validated, frozen.
+
+Secrets are never values of settings: a credential's address names the file that holds its passphrase. With
+`SIGNERT_ENV=production` everything that development makes up for itself must be named.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
+
+from service.domain.agreement import SEAL, Capability
+from service.domain.presentation import ROLES
+from service.errors import ConfigurationError
+
+__all__ = ["EMBEDDED_BROKER", "PREFIX", "Settings", "load_settings"]
+
+PREFIX: Final = "SIGNERT_"
+EMBEDDED_BROKER: Final = "embedded"
+DEVELOPMENT, PRODUCTION = "development", "production"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that an operator can set. Unset credentials, TSA and trust are the development PKI's."""
+
+    env: str
+    home: Path
+    store: Path
+    broker: str
+    templates: Path
+    capabilities: frozenset[Capability]
+    concurrency: int
+    soffice: Path
+    uno_python: Path
+    render_timeout: int
+    font: Path
+    bold_font: Path
+    tsa: tuple[str, ...]
+    trust: tuple[Path, ...]
+    credentials: Mapping[str, str]
+
+    @property
+    def development_pki(self) -> bool:
+        """Whether keys, TSA and trust come from the development PKI: then all of them do."""
+        return not self.credentials and not self.tsa and not self.trust
+
+
+class _PathField(fields.String):
+    """An absolute path; relative ones are taken from the working directory."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return Path(super()._deserialize(value, attr, data, **kwargs)).expanduser().absolute()
+
+
+class _SettingsSchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+    env = fields.String(validate=validate.OneOf([DEVELOPMENT, PRODUCTION]), load_default=DEVELOPMENT)
+    home = _PathField(load_default=lambda: Path("var").absolute())
+    store = fields.String(load_default=None)
+    broker = fields.String(load_default=EMBEDDED_BROKER)
+    templates = _PathField(load_default=Path(__file__).parent.parent / "templates")
+    capabilities = fields.List(
+        fields.Enum(Capability, by_value=True), load_default=list(Capability), validate=validate.Length(min=1)
+    )
+    concurrency = fields.Integer(load_default=lambda: os.cpu_count() or 1, validate=validate.Range(1, 64))
+    soffice = _PathField(load_default=Path("/usr/bin/soffice"))
+    uno_python = _PathField(load_default=Path("/usr/bin/python3"))
+    render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
+    font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
+    bold_font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Bold.ttf"))
+    tsa = fields.List(fields.Url(schemes={"http", "https"}, require_tld=False), load_default=list)
+    trust = fields.List(_PathField(), load_default=list)
+    seal = fields.String(load_default=None)
+    for _role in ROLES:
+        locals()[f"credential_{_role}"] = fields.String(load_default=None)
+    del _role
+
+    @pre_load
+    def _split_lists(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        lists = {"capabilities", "tsa", "trust"}
+        return {
+            k: [p.strip() for p in v.split(",") if p.strip()] if k in lists else v for k, v in data.items()
+        }
+
+    @post_load
+    def _settings(self, data: dict[str, Any], **_kwargs: Any) -> Settings:
+        addresses = {role: data.pop(f"credential_{role}") for role in ROLES} | {SEAL: data.pop("seal")}
+        data["store"] = _directory(data["store"]) if data["store"] else data["home"] / "store"
+        data["capabilities"] = frozenset(data["capabilities"])
+        data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
+        data["credentials"] = {role: address for role, address in addresses.items() if address}
+        return Settings(**data)
+
+
+def _directory(address: str) -> Path:
+    parts = urlsplit(address)
+    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+        raise ValidationError("must be file:///absolute/path", "store")
+    return Path(unquote(parts.path))
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in `environ`. Raises `ConfigurationError` that names every setting at fault."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)
+    }
+    try:
+        settings = _SettingsSchema().load(given)
+    except ValidationError as exc:
+        faults = "; ".join(
+            f"{PREFIX}{name.upper()}: {_first(messages)}"
+            for name, messages in sorted(exc.messages_dict.items())
+        )
+        raise ConfigurationError(faults, remedy="The settings are listed in README.md.") from exc
+    assert isinstance(settings, Settings)
+    if settings.env == PRODUCTION:
+        _refuse_development(settings)
+    elif not settings.development_pki and not (
+        settings.tsa and settings.trust and SEAL in settings.credentials
+    ):
+        raise ConfigurationError(
+            "SIGNERT_SEAL, SIGNERT_TSA and SIGNERT_TRUST go together: some are set, some are not",
+            remedy="Set all three, or none of them and no SIGNERT_CREDENTIAL_… to use the development PKI.",
+        )
+    return settings
+
+
+def _refuse_development(settings: Settings) -> None:
+    missing = [
+        name
+        for name, is_set in {
+            "SIGNERT_SEAL": SEAL in settings.credentials,
+            "SIGNERT_TSA": settings.tsa,
+            "SIGNERT_TRUST": settings.trust,
+            "SIGNERT_BROKER": settings.broker != EMBEDDED_BROKER,
+        }.items()
+        if not is_set
+    ]
+    if missing:
+        raise ConfigurationError(
+            f"SIGNERT_ENV=production needs {', '.join(missing)}: the embedded broker and the development PKI are for "
+            "development only",
+            remedy="Name the real ones.",
+        )
+
+
+def _first(messages: object) -> str:
+    """The first text in marshmallow's nest of lists and dicts."""
+    while not isinstance(messages, str):
+        messages = next(iter(messages.values() if isinstance(messages, dict) else messages))  # type: ignore[call-overload]
+    return messages

@@ -1,0 +1,91 @@
+"""What the domain and the pipeline need from the world, as Protocols.
+
+Contracts are in the docstrings; `tests/contract/` holds every implementation to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+
+class ObjectStore(Protocol):
+    """A flat store of immutable bytes by key: the only truth of the service.
+
+    Keys are `/`-separated segments of `[A-Za-z0-9._-]`, at most 512 characters, never `.` or `..`.
+    Every method raises `StoreError` when the store cannot be reached or answers with an error.
+    """
+
+    def create(self, key: str, body: bytes) -> None:
+        """Store `body` under `key` only if nothing is there: of any number of racing calls, one wins.
+
+        When it returns, the object survives a crash and every reader sees it whole.
+        Raises `AlreadyExists` when the key is taken; what is there is left as it was.
+        """
+
+    def put(self, key: str, body: bytes) -> None:
+        """Store `body` under `key`, replacing what is there. Readers see the old or the new, never a mix."""
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes. Raises `NotFound`."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of that key."""
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Keys that start with `prefix`, in ascending byte order. A prefix may end inside a segment."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+
+
+class Publisher(Protocol):
+    """Where events go."""
+
+    def publish(self, event: Mapping[str, object]) -> None:
+        """Hand over one CloudEvents 1.0 event; returns when the broker has taken it.
+
+        The same event may be published more than once; its `id` does not change.
+        Raises `SignertError` (retryable) when the broker cannot take it.
+        """
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file carried inside a PDF (ISO 32000-1 7.11.4; associated file of PDF/A-3)."""
+
+    name: str
+    media_type: str
+    description: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class SignaturePlace:
+    """One party's place for a signature, as the template's manifest says.
+
+    `link` is the address of the hyperlink that marks the place in the Word file; width and height in points.
+    """
+
+    role: str
+    link: str
+    tooltip: str
+    width: float
+    height: float
+
+
+class OfficeConverter(Protocol):
+    """Word to PDF."""
+
+    def start(self) -> str:
+        """Start the converter now, so that the first document need not wait; returns its version."""
+
+    def to_pdf(self, docx: bytes, *, part: Literal[2, 3] = 2) -> bytes:
+        """A tagged PDF/A-`part`b + PDF/UA-1 of the document. Raises `RenderFailed`."""

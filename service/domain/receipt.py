@@ -1,0 +1,110 @@
+"""What a receipt states, as plain JSON: everything that proves a signed version, by name and hash.
+
+The receipt is made of the log, the validation report and the agreement's data; it holds names, so it is a
+blob. Its bytes are RFC 8785, so that anybody can make them again and compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.domain.agreement import SEAL, Agreement
+
+__all__ = ["RECEIPT_VERSION", "receipt"]
+
+RECEIPT_VERSION = 1
+
+
+def receipt(
+    agreement: Agreement,
+    *,
+    title: str,
+    data: Mapping[str, Any],
+    report: Mapping[str, Any],
+    sha512: str,
+    pages: int,
+    storage: Mapping[str, str],
+    issued_at: str,
+) -> dict[str, Any]:
+    """The receipt of the agreement's current version, which is verified.
+
+    `data` is the agreement's input, `report` the validation report's JSON, `sha512` (hex) and `pages` are of
+    the signed document, `storage` maps `document`, `input`, `report` and `log` to keys in the object store, and
+    `issued_at` is RFC 3339 in UTC.
+    """
+    version = agreement.current
+    assert version.verified_head is not None
+    signatures = {s["field"]: s for s in report["signatures"]}
+    return {
+        "receipt_version": RECEIPT_VERSION,
+        "agreement": {
+            "id": agreement.id,
+            "number": data.get("number"),
+            "version": version.number,
+            "title": title,
+            "language": version.language,
+            "measure": data["measure"],
+            "case": {"system": agreement.case_system, "reference": agreement.case_reference},
+        },
+        "supersedes": None,
+        "document": {
+            "sha256": version.document.sha256,
+            "sha512": sha512,
+            "bytes": version.document.size,
+            "pages": pages,
+            "storage_key": storage["document"],
+        },
+        "template": {
+            "name": version.template,
+            "version": version.template_version,
+            "sha256": version.template_sha256,
+        },
+        "input": {"sha256": version.input_sha256, "storage_key": storage["input"]},
+        "signatures": [
+            _signature(signatures[p.role], role=p.role, name=_name(data["parties"][p.role]))
+            for p in sorted(version.parties, key=lambda p: (p.signed_at or "", p.role))
+        ],
+        "seal": _signature(signatures[SEAL], role=SEAL, name=signatures[SEAL]["signer"]),
+        "document_timestamps": [
+            {"time": t["time"], "authority": t["authority"]} for t in _listed(report["document_timestamps"])
+        ],
+        "validation": {
+            "indication": report["indication"],
+            "report_sha256": version.report_sha256,
+            "storage_key": storage["report"],
+        },
+        "log": {
+            "seq": version.verified_head[0],
+            "sha256": version.verified_head[1],
+            "storage_key": storage["log"],
+        },
+        "issued_at": issued_at,
+    }
+
+
+def _signature(found: Mapping[str, Any], *, role: str, name: str) -> dict[str, Any]:
+    return {
+        "field": found["field"],
+        "role": role,
+        "name": name,
+        "on_behalf_of": None,
+        "signed_at": found["time"],
+        "certificate": {
+            "subject": found["signer"],
+            "issuer": found["issuer"],
+            "serial": found["certificate_serial"],
+            "sha256": found["certificate_sha256"],
+        },
+        "level": found["level"],
+        "indication": found["indication"],
+    }
+
+
+def _name(party: Mapping[str, Any]) -> str:
+    return f"{party['first_name']} {party['last_name']}"
+
+
+def _listed(value: object) -> Sequence[Mapping[str, Any]]:
+    assert isinstance(value, list)
+    return value

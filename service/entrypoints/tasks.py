@@ -1,0 +1,298 @@
+"""The Celery application: commands off the queue, and work handed from one capability to another.
+
+Tasks are acknowledged late, one at a time, JSON only. A message that cannot be read never stops a worker: it is
+kept in quarantine and rejected without requeue.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from celery import Celery, Task
+from celery.signals import worker_process_init, worker_process_shutdown
+from celery.worker.consumer import Consumer
+from kombu import Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from service.bootstrap import event_publisher, open_services
+from service.config import Settings
+from service.domain.agreement import Capability
+from service.errors import BrokerUnavailable, CommandRejected, FieldError, NotFound, SignertError
+from service.pipeline.drive import drive
+from service.pipeline.intake import receive, reject
+from service.pipeline.services import Services
+from service.pipeline.sweep import sweep
+
+__all__ = ["COMMANDS", "drive_agreement", "make_app", "run_worker", "send_command"]
+
+log = logging.getLogger(__name__)
+
+COMMANDS = "signert.commands"
+DRIVE, SWEEP = "signert.v1.drive", "signert.v1.sweep"
+MAX_MESSAGE = 1024 * 1024
+"""Bytes of a command's body; the largest agreement that the schema allows is a tenth of it."""
+_RETRY_MOST = 300
+_SWEEP_INTERVAL = 30.0
+
+
+def _queue_of(capability: Capability) -> str:
+    return f"signert.{capability}"
+
+
+def make_app(broker_url: str, settings: Settings) -> Celery:
+    """The Celery application on this broker, with no tasks yet: enough to send commands."""
+    app = Celery("signert", broker=broker_url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_default_queue=COMMANDS,
+        task_default_exchange="signert",
+        task_queues=[_declared(name) for name in (COMMANDS, *map(_queue_of, Capability))],
+        worker_prefetch_multiplier=1,
+        worker_concurrency=settings.concurrency,
+        worker_consumer="service.entrypoints.tasks:QuarantineConsumer",
+        worker_proc_alive_timeout=120,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        beat_schedule={
+            "sweep": {"task": SWEEP, "schedule": _SWEEP_INTERVAL, "options": {"expires": _SWEEP_INTERVAL}}
+        },
+        beat_schedule_filename=str(settings.home / "beat-schedule"),
+        enable_utc=True,
+    )
+    return app
+
+
+def _declared(name: str) -> Queue:
+    return Queue(name, Exchange("signert", type="direct"), routing_key=name, durable=True)
+
+
+def send_command(app: Celery, name: str, payload: Mapping[str, Any]) -> None:
+    """Put a command on the queue; returns when the broker has it. Raises `BrokerUnavailable`."""
+    _send(app, f"signert.v1.{name}", {"command": payload}, COMMANDS)
+
+
+def _send(app: Celery, task: str, kwargs: Mapping[str, Any], queue: str) -> None:
+    try:
+        app.send_task(task, kwargs=kwargs, queue=queue)
+    except OperationalError as exc:
+        raise BrokerUnavailable(
+            "the broker does not take messages", remedy="Check SIGNERT_BROKER and that the broker runs."
+        ) from exc
+
+
+class Runtime:
+    """This process's services, opened at its first task and kept until it ends; a fork opens its own."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._services: Services | None = None
+        self._stack = contextlib.ExitStack()
+        self._pid = 0
+
+    def services(self) -> Services:
+        if self._services is None or self._pid != os.getpid():
+            self._stack, self._pid = contextlib.ExitStack(), os.getpid()
+            publisher = self._stack.enter_context(event_publisher(self._app.conf.broker_url))
+            self._services = self._stack.enter_context(
+                open_services(self._settings, publisher=publisher, hand_over=self._hand_over)
+            )
+        return self._services
+
+    def warm_up(self) -> None:
+        """Start LibreOffice and load the keys before the first command comes."""
+        services = self.services()
+        with contextlib.suppress(SignertError):  # the first agreement that needs it is parked with the reason
+            if Capability.RENDER in services.capabilities:
+                services.typesetting.office.start()
+            if Capability.SIGN in services.capabilities:
+                services.keys.credential("seal")
+
+    def close(self) -> None:
+        if self._pid == os.getpid():
+            self._services = None
+            self._stack.close()
+
+    def _hand_over(self, capability: Capability, agreement_id: str) -> None:
+        _send(self._app, DRIVE, {"agreement_id": agreement_id}, _queue_of(capability))
+
+
+def register(app: Celery, runtime: Runtime) -> None:
+    """Give the application its tasks."""
+    app.signert_services = runtime.services  # the consumer keeps unreadable messages by it
+
+    def submit(task: Task, *args: Any, **kwargs: Any) -> None:
+        with _retried(task):
+            take_in(runtime.services(), "submit", args, kwargs)
+
+    def drive_on(task: Task, agreement_id: str) -> None:
+        with _retried(task):
+            drive_agreement(runtime.services(), agreement_id, run=task.request.id)
+
+    def sweep_all(_task: Task) -> None:
+        for swept in sweep(runtime.services()):
+            log.info("swept agreement=%s", swept.agreement_id)
+
+    for name, function in (("signert.v1.submit", submit), (DRIVE, drive_on), (SWEEP, sweep_all)):
+        app.task(name=name, bind=True, max_retries=None)(function)
+
+    worker_process_init.connect(lambda **_: runtime.warm_up(), weak=False)
+    worker_process_shutdown.connect(lambda **_: runtime.close(), weak=False)
+
+
+def take_in(services: Services, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Take in one command and drive its agreement; a refused command is kept and answered."""
+    payload = kwargs.get("command")
+    try:
+        if args or set(kwargs) != {"command"}:
+            payload = {"args": list(args), "kwargs": dict(kwargs)}
+            raise CommandRejected(
+                "the message has not the one keyword argument 'command'",
+                [FieldError("$", "wrong_arguments", 'Send the body [[], {"command": {…}}, {…}].')],
+            )
+        marker = receive(services, name, payload)
+    except CommandRejected as exc:
+        reject(services, name, payload, exc)
+        log.warning("rejected command=%s code=%s", name, exc.code)
+        return
+    outcome = drive(services, marker)
+    log.info("drove agreement=%s rest=%s", marker.agreement_id, outcome.rest)
+
+
+def drive_agreement(services: Services, agreement_id: str, *, run: str) -> None:
+    """Drive an agreement that another worker handed over."""
+    head = services.ledger.read(agreement_id)[-1]
+    drive(services, services.workbook.begin(agreement_id, run, since=head.seq + 1))
+
+
+@contextlib.contextmanager
+def _retried(task: Task) -> Iterator[None]:
+    """Try the task again, later and later, when the store or the broker is not to be had."""
+    try:
+        yield
+    except NotFound:
+        raise
+    except SignertError as exc:
+        if not exc.retryable:
+            raise
+        wait = min(2**task.request.retries, _RETRY_MOST)
+        log.warning("task=%s code=%s retry_in=%ds", task.name, exc.code, wait)
+        raise task.retry(exc=None, countdown=wait) from exc
+
+
+class QuarantineConsumer(Consumer):  # type: ignore[misc]
+    """Celery's consumer, except that no message can stop it or vanish.
+
+    Celery raises out of its loop when a message lacks its headers or has a body that is no task's, and it
+    acknowledges, thereby drops, what it cannot decode (DESIGN §8.3).
+    """
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def guarded(message: Any) -> None:
+            try:
+                fault = _unreadable(self.app, message)
+                if fault is None:
+                    handle(message)
+                    return
+            except Exception as exc:  # noqa: BLE001 (whatever a message makes Celery raise)
+                fault = type(exc).__name__
+            self._quarantine(message, fault)
+
+        return guarded
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        self._quarantine(message, type(exc).__name__)
+
+    def on_unknown_message(self, _body: Any, message: Any) -> None:
+        self._quarantine(message, "no task")
+
+    def on_unknown_task(self, _body: Any, message: Any, _exc: Exception) -> None:
+        self._quarantine(message, "unknown task")
+
+    def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
+        self._quarantine(message, type(exc).__name__)
+
+    def _quarantine(self, message: Any, fault: str) -> None:
+        error = CommandRejected(
+            f"the message is no command of Signert ({fault})",
+            [
+                FieldError(
+                    "$", "malformed_message", "Send JSON after Celery's message protocol 2; see the README."
+                )
+            ],
+            code="malformed_message",
+        )
+        try:
+            reject(self.app.signert_services(), "malformed", _as_json(message), error)
+        except SignertError as exc:
+            # It could not be kept: leave it with the broker rather than lose it.
+            log.error("malformed message not kept: code=%s", exc.code)  # noqa: TRY400
+            message.requeue_log_error(log, (OSError,))
+            return
+        log.warning("malformed message kept in quarantine: %s", fault)
+        message.reject_log_error(log, (OSError,), requeue=False)
+
+
+def _unreadable(app: Celery, message: Any) -> str | None:
+    """Why Celery would stumble over `message`, or None."""
+    if len(message.body) > MAX_MESSAGE:
+        return f"larger than {MAX_MESSAGE} bytes"
+    headers = message.headers or {}
+    if not isinstance(headers.get("id"), str) or not isinstance(headers.get("task"), str):
+        return "no id and task in the headers"
+    if headers["task"] not in app.tasks:
+        return "unknown task"
+    body = message.decode()
+    if not (
+        isinstance(body, list) and len(body) == 3 and isinstance(body[0], list) and isinstance(body[1], dict)
+    ):
+        return "the body is not [args, kwargs, embed]"
+    return None
+
+
+def _as_json(message: Any) -> dict[str, Any]:
+    """A raw message, whole."""
+    body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+    return {
+        "headers": json.loads(json.dumps(message.headers or {}, default=str)),
+        "content_type": message.content_type,
+        "content_encoding": message.content_encoding,
+        "body_base64": base64.b64encode(body).decode(),
+    }
+
+
+def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
+    """Work until told to stop (SIGTERM: finish what is under way)."""
+    runtime = Runtime(app, settings)
+    register(app, runtime)
+    queues = [COMMANDS, *(_queue_of(c) for c in sorted(settings.capabilities))]
+    try:
+        app.worker_main(
+            [
+                "worker",
+                "--beat",
+                "--without-mingle",
+                "--without-gossip",
+                "--loglevel",
+                loglevel,
+                "--queues",
+                ",".join(queues),
+            ]
+        )
+    finally:
+        runtime.close()

@@ -1,0 +1,165 @@
+"""The service's errors: one root, and on each a code, whether trying again helps, and the way out.
+
+Texts never hold personal data: they name fields, ids and hashes, not values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One fault in what was sent.
+
+    `path` is the field's place from the root of the command (`agreement.parties.participant.national_id`,
+    list items by index: `agreement.goals.0.category`), `code` is stable and for machines, `message` is for
+    people and names the way out.
+    """
+
+    path: str
+    code: str
+    message: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"path": self.path, "code": self.code, "message": self.message}
+
+
+class SignertError(Exception):
+    """Root of all errors that this service raises on purpose.
+
+    `code` is stable (`snake_case`), `retryable` says that the same step may succeed later, and
+    `remedy` tells a person what to do.
+    """
+
+    code = "signert_error"
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        remedy: str = "",
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+        self.message = message
+        self.remedy = remedy
+        self.detail = dict(detail or {})
+
+    def as_json(self) -> dict[str, object]:
+        body: dict[str, object] = {"code": self.code, "message": self.message, "retryable": self.retryable}
+        if self.remedy:
+            body["remedy"] = self.remedy
+        if self.detail:
+            body["detail"] = self.detail
+        return body
+
+
+class ConfigurationError(SignertError):
+    """A setting is missing, unknown or not allowed."""
+
+    code = "configuration"
+
+
+class CommandRejected(SignertError):
+    """The command breaks a rule; it is kept and answered with `agreement.rejected`."""
+
+    code = "rejected"
+
+    def __init__(self, message: str, errors: Sequence[FieldError], *, code: str = "invalid") -> None:
+        super().__init__(message, code=code, detail={"errors": [e.as_json() for e in errors]})
+        self.errors = tuple(errors)
+
+
+class TemplateError(SignertError):
+    """A template is unknown, altered, unsafe, or does not print what it was given."""
+
+    code = "template"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "template",
+        remedy: str = "",
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy, detail=detail)
+        self.code = code
+
+
+class RenderFailed(SignertError):
+    """LibreOffice did not turn this document into a PDF."""
+
+    code = "render_failed"
+    retryable = True
+
+
+class RenderTimeout(RenderFailed):
+    """LibreOffice did not finish in time, and was ended."""
+
+    code = "render_timeout"
+
+
+class UnreadableDocument(RenderFailed):
+    """LibreOffice cannot load the Word file: the same file will not fare better."""
+
+    code = "render_unreadable"
+    retryable = False
+
+
+class NotArchivable(RenderFailed):
+    """The PDF cannot become PDF/A level A with PDF/UA: the template or a font must change first."""
+
+    code = "render_not_archivable"
+    retryable = False
+
+
+class StoreError(SignertError):
+    """The object store did not do what it was asked."""
+
+    code = "store"
+    retryable = True
+
+
+class NotFound(StoreError):
+    """There is no object (or agreement, or version) of that name."""
+
+    code = "not_found"
+    retryable = False
+
+
+class AlreadyExists(StoreError):
+    """`create` found an object of that key: somebody was first."""
+
+    code = "already_exists"
+    retryable = False
+
+
+class LogCorrupt(SignertError):
+    """The chain of an agreement's log does not hold."""
+
+    code = "log_corrupt"
+
+
+class CredentialMissing(SignertError):
+    """This service holds no key for a party that is to sign."""
+
+    code = "credential_missing"
+
+
+class VerificationFailed(SignertError):
+    """Our own validation of a finished document did not pass: it does not count as signed."""
+
+    code = "verification_failed"
+
+
+class BrokerUnavailable(SignertError):
+    """The broker cannot be reached or did not take what it was given."""
+
+    code = "broker_unavailable"
+    retryable = True

@@ -1,0 +1,129 @@
+"""From "all have signed" to a receipt: evidence for the long term, our own verification, and the receipt's seals."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from service.domain.agreement import SEAL, Agreement, Step, Version
+from service.domain.log import Occurrence, canonical
+from service.errors import CredentialMissing, VerificationFailed
+from service.pipeline.ledger import Draft, blob_key
+from service.pipeline.services import Services
+from signing import SignatureRequest, ValidationReport, augment, embed, prepare, seal_detached, sign, validate
+
+__all__ = ["augment_document", "check_against_log", "issue_receipt", "verify_document"]
+
+LEVEL = "B-LTA"
+"""The PAdES baseline level (ETSI EN 319 142-1) that every signature must have before a version is signed."""
+
+
+def augment_document(services: Services, agreement: Agreement, _step: Step) -> Draft:
+    """Add certificates, OCSP answers and CRLs for every signature, and one document timestamp over all."""
+    keys, version = services.keys, agreement.current
+    revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    augmented = augment(revision, trust=keys.trust, timestamps=keys.timestamps, collector=keys.evidence)
+    sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf")
+    return Draft("augmented", {"revision": {"sha256": sha256, "bytes": len(augmented)}, "level": LEVEL})
+
+
+def verify_document(services: Services, agreement: Agreement, _step: Step) -> Draft:
+    """Validate the final bytes as a stranger would, and compare them with the log.
+
+    Raises `VerificationFailed`: the version stays unsigned, and an operator must look at it.
+    """
+    version = agreement.current
+    document = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    report = validate(document, services.keys.trust)
+    faults = [*check_against_log(version, document, report), *_levels(report)]
+    if faults:
+        raise VerificationFailed(
+            f"the signed document of agreement {agreement.id} does not verify: {'; '.join(faults)}",
+            remedy="Compare with `signert verify`; check SIGNERT_TRUST and the certificates of the signers.",
+        )
+    body = canonical(report.as_json())
+    return Draft(
+        "verified",
+        {
+            "report_sha256": services.ledger.put_blob(agreement.id, body, "json"),
+            "indication": report.indication,
+        },
+    )
+
+
+def check_against_log(version: Version, document: bytes, report: ValidationReport) -> list[str]:
+    """In words, where `document` is not what the version's log says: no entry means that all is right.
+
+    Each revision that the log names must be a byte prefix of the document, and each signature must be made with
+    the certificate that the log names.
+    """
+    faults = [
+        f"revision {number} is not a prefix of the document"
+        for number, revision in enumerate(version.revisions)
+        if hashlib.sha256(memoryview(document)[: revision.size]).hexdigest() != revision.sha256
+    ]
+    if len(document) != version.document.size:
+        faults.append("the document is not as long as the log says")
+    if report.indication != "TOTAL-PASSED":
+        faults.append(f"the validation says {report.indication}")
+    found = {s.field: s.certificate_sha256 for s in report.signatures}
+    if found.keys() != {SEAL, *(p.role for p in version.parties)}:
+        faults.append("the signatures are not those of the seal and the parties")
+    faults += [
+        f"the signature of '{p.role}' is made with another certificate than the log says"
+        for p in version.parties
+        if p.role in found and found[p.role] != p.certificate_sha256
+    ]
+    return faults
+
+
+def _levels(report: ValidationReport) -> Iterator[str]:
+    for signature in report.signatures:
+        if signature.level != LEVEL:
+            yield f"the signature of '{signature.field}' is {signature.level}, not {LEVEL}"
+
+
+def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draft:
+    """Seal the receipt in its two forms, JSON with a detached CAdES and PDF, and close the version."""
+    keys, ledger, version = services.keys, services.ledger, agreement.current
+    assert version.receipt_sha256 is not None
+    assert version.receipt_draft_sha256 is not None
+    credential = keys.credential(SEAL)
+    if credential is None:
+        raise CredentialMissing("no key is configured for the seal", remedy="Set SIGNERT_SEAL.")
+    receipt = ledger.get_blob(agreement.id, version.receipt_sha256, "json")
+    signature = seal_detached(receipt, credential, keys.timestamps, trust=keys.trust, collector=keys.evidence)
+    draft = ledger.get_blob(agreement.id, version.receipt_draft_sha256, "pdf")
+    prepared = prepare(
+        draft, SignatureRequest(field=SEAL, certify=True), credential.identity, at=services.clock.now()
+    )
+    sealed = embed(prepared, sign(prepared, credential), revision=draft, timestamps=keys.timestamps)
+    final = augment(sealed, trust=keys.trust, timestamps=keys.timestamps, collector=keys.evidence)
+    report = validate(final, keys.trust)
+    faults = [*_levels(report)]
+    if report.indication != "TOTAL-PASSED" or faults:
+        raise VerificationFailed(
+            f"the sealed receipt of agreement {agreement.id} does not verify: {report.indication}"
+        )
+    hashes = {
+        "receipt_sha256": version.receipt_sha256,
+        "receipt_signature_sha256": ledger.put_blob(agreement.id, signature, "p7s"),
+        "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf"),
+    }
+    return Draft("signed", hashes, (Occurrence("agreement.signed", _told(agreement.id, version, hashes)),))
+
+
+def _told(agreement_id: str, version: Version, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """The event's data: where the document and the receipt are, and their hashes."""
+    extensions = {
+        "receipt": ("receipt_sha256", "json"),
+        "receipt_signature": ("receipt_signature_sha256", "p7s"),
+        "receipt_pdf": ("receipt_pdf_sha256", "pdf"),
+    }
+    told = {
+        name: {"sha256": hashes[key], "storage_key": blob_key(agreement_id, hashes[key], extension)}
+        for name, (key, extension) in extensions.items()
+    }
+    document = version.document.sha256
+    return {"document": {"sha256": document, "storage_key": blob_key(agreement_id, document, "pdf")}, **told}

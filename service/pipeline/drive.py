@@ -1,0 +1,158 @@
+"""`drive()`: bring an agreement on, step by step, until it rests.
+
+Every step reads the state folded from the log, does one thing, and appends one entry. So a crash anywhere is
+cured by driving again, and any number of workers may drive the same agreement: one append wins, the others read
+the log anew and go on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from service.domain.agreement import Agreement, Capability, Step, StepKind, advance, fold, next_step
+from service.domain.log import Entry, Occurrence, timestamp
+from service.errors import CommandRejected, NotFound, SignertError
+from service.pipeline import archive, render, sign
+from service.pipeline.ledger import Draft, Raced
+from service.pipeline.services import Services
+from service.pipeline.work import Marker, Parked
+from signing import SigningError
+
+__all__ = ["Outcome", "Rest", "drive"]
+
+log = logging.getLogger(__name__)
+
+_RETRY_FIRST = timedelta(seconds=5)
+_RETRY_MOST = timedelta(minutes=15)
+
+StepFunction = Callable[[Services, Agreement, Step], Draft]
+Observer = Callable[[Entry], None]
+
+_STEPS: Mapping[StepKind, StepFunction] = {
+    StepKind.RENDER: render.render_agreement,
+    StepKind.PREPARE: sign.prepare_signature,
+    StepKind.SIGN: sign.complete_signature,
+    StepKind.AUGMENT: archive.augment_document,
+    StepKind.VERIFY: archive.verify_document,
+    StepKind.RENDER_RECEIPT: render.render_receipt,
+    StepKind.ISSUE_RECEIPT: archive.issue_receipt,
+}
+
+
+class Rest(StrEnum):
+    """Why `drive` stopped."""
+
+    AT_REST = "at-rest"
+    HANDED_OVER = "handed-over"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    rest: Rest
+    agreement: Agreement
+    parked: Parked | None = None
+    capability: Capability | None = None
+
+
+def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: None) -> Outcome:
+    """Do every step that this worker may do, publish the events, and end `marker` when the agreement rests.
+
+    A step that cannot be done now parks the agreement: the reason and the time of the next try stand in the
+    marker, and `sweep` drives it again. Raises `NotFound` when there is no such agreement, and `StoreError`
+    when not even the marker can be written.
+    """
+    ledger = services.ledger
+    try:
+        entries = ledger.read(marker.agreement_id)
+    except NotFound:
+        services.workbook.end(marker)
+        raise
+    agreement = fold(entries)
+    doing = "publish"
+    try:
+        for entry in entries[marker.since :]:
+            _publish(services, entry)
+        while (step := next_step(agreement)) is not None:
+            doing = str(step)
+            if step.capability not in services.capabilities:
+                services.hand_over(step.capability, agreement.id)
+                services.workbook.end(marker)
+                return Outcome(Rest.HANDED_OVER, agreement, capability=step.capability)
+            try:
+                draft = _attempt(services, agreement, step)
+                added = [ledger.append(agreement.id, agreement.head, draft, version=agreement.current.number)]
+            except Raced:
+                added = ledger.read_after(agreement.head)
+            doing = "publish"
+            for entry in added:
+                agreement = advance(agreement, entry)
+                observe(entry)
+                _publish(services, entry)
+    except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
+        if not isinstance(exc, (SignertError, SigningError)):
+            exc = _internal(exc)
+        parked = _parked(marker, doing, exc, services.clock.now())
+        services.workbook.park(marker, parked)
+        log.warning(
+            "parked agreement=%s step=%s code=%s attempts=%d retry_at=%s",
+            agreement.id, parked.step, parked.code, parked.attempts, parked.retry_at,
+        )  # fmt: skip
+        return Outcome(Rest.PARKED, agreement, parked=parked)
+    services.workbook.end(marker)
+    return Outcome(Rest.AT_REST, agreement)
+
+
+def _attempt(services: Services, agreement: Agreement, step: Step) -> Draft:
+    log.info("step agreement=%s version=%d step=%s", agreement.id, agreement.current.number, step)
+    try:
+        return _STEPS[step.kind](services, agreement, step)
+    except CommandRejected as exc:
+        # Found out late: the data and the template cannot become a document, now or ever.
+        errors = [e.as_json() for e in exc.errors]
+        rejected = Occurrence(
+            "agreement.rejected",
+            {
+                "command_id": agreement.current.command_id,
+                "code": exc.code,
+                "message": exc.message,
+                "errors": errors,
+            },
+        )
+        return Draft("rejected", {"step": str(step), "code": exc.code, "errors": errors}, (rejected,))
+
+
+def _publish(services: Services, entry: Entry) -> None:
+    for event in entry.cloud_events():
+        services.publisher.publish(event)
+
+
+def _internal(exc: Exception) -> SignertError:
+    """An unforeseen error, without its text, which may hold what the agreement says."""
+    frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(exc.__traceback__)]
+    log.error("unforeseen %s at %s", type(exc).__name__, " < ".join(reversed(frames)))
+    return SignertError(
+        f"an unforeseen error: {type(exc).__name__}",
+        code="internal",
+        remedy="See the worker's log, and report it.",
+    )
+
+
+def _parked(marker: Marker, step: str, exc: SignertError | SigningError, now: datetime) -> Parked:
+    before = marker.parked if marker.parked and marker.parked.step == step else None
+    attempts = before.attempts + 1 if before else 1
+    wait = min(_RETRY_FIRST * 2 ** min(attempts - 1, 16), _RETRY_MOST)
+    return Parked(
+        step=step,
+        code=exc.code,
+        message=exc.message,
+        remedy=exc.remedy,
+        attempts=attempts,
+        since=before.since if before else timestamp(now),
+        retry_at=timestamp(now + wait),
+    )

@@ -1,0 +1,74 @@
+"""Wait for the end of a command that is on its way through the queue, by reading the store."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.agreement import Agreement, advance, fold, next_step
+from service.domain.log import Entry
+from service.errors import FieldError, NotFound
+from service.pipeline.intake import agreement_id_of, rejection_id
+from service.pipeline.ledger import Ledger
+from service.pipeline.work import Parked, Workbook
+
+__all__ = ["Rejection", "follow"]
+
+_LOOK_INTERVAL = 0.05
+
+
+@dataclass(frozen=True)
+class Rejection:
+    code: str
+    message: str
+    errors: tuple[FieldError, ...]
+
+
+def follow(
+    ledger: Ledger,
+    workbook: Workbook,
+    name: str,
+    payload: Mapping[str, Any],
+    *,
+    seconds: float,
+    observe: Callable[[Entry], None],
+    parked: Callable[[Parked], None],
+) -> Agreement | Rejection | None:
+    """The agreement at rest, the rejection of the command, or None when neither came within `seconds`.
+
+    `observe` is told of each entry of the log, `parked` of each time that the agreement is parked anew.
+    """
+    deadline = time.monotonic() + seconds
+    agreement: Agreement | None = None
+    agreement_id = agreement_id_of(payload)
+    refused = f"quarantine/{rejection_id(name, payload)}.json"
+    told: set[str] = set()
+    while time.monotonic() < deadline:
+        if agreement is None and ledger.store.exists(refused):
+            error = json.loads(ledger.store.get(refused))["error"]
+            faults = tuple(FieldError(**e) for e in error["detail"]["errors"])
+            return Rejection(error["code"], error["message"], faults)
+        if agreement is None:
+            try:
+                entries = ledger.read(agreement_id) if agreement_id else []
+            except NotFound:
+                entries = []
+            if entries and entries[0].data["command_id"] == payload["command_id"]:
+                agreement = fold(entries)
+        else:
+            entries = ledger.read_after(agreement.head)
+            for entry in entries:
+                agreement = advance(agreement, entry)
+        for entry in entries if agreement else []:
+            observe(entry)
+        if agreement and next_step(agreement) is None:
+            return agreement
+        for marker in workbook.of(agreement.id) if agreement else []:
+            if marker.parked and marker.parked.retry_at not in told:
+                told.add(marker.parked.retry_at)
+                parked(marker.parked)
+        time.sleep(_LOOK_INTERVAL)
+    return None

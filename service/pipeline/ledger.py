@@ -1,0 +1,119 @@
+"""Reading and writing agreements in the object store: the log, the blobs, the work markers.
+
+Blobs first, then the entry that names them: an orphan blob is harmless, a dangling name is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.log import Entry, Occurrence, check_chain, log_key, timestamp
+from service.domain.ports import Clock, ObjectStore
+from service.errors import AlreadyExists, NotFound, SignertError, StoreError
+
+__all__ = ["Draft", "Ledger", "Raced", "blob_key"]
+
+
+class Raced(SignertError):
+    """Another writer appended first; read the log again and go on from there."""
+
+    code = "raced"
+    retryable = True
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An entry that a step wants to append: all but its place in the chain."""
+
+    type: str
+    data: Mapping[str, Any]
+    occurrences: tuple[Occurrence, ...] = ()
+
+
+def blob_key(agreement_id: str, sha256: str, extension: str) -> str:
+    return f"agreements/{agreement_id}/blobs/{sha256}.{extension}"
+
+
+class Ledger:
+    """One object store seen as agreements. Holds no state of its own."""
+
+    def __init__(self, store: ObjectStore, clock: Clock) -> None:
+        self.store = store
+        self._clock = clock
+
+    def read(self, agreement_id: str) -> list[Entry]:
+        """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
+        entries = [
+            Entry.parse(self.store.get(key)) for key in self.store.list(f"agreements/{agreement_id}/log/")
+        ]
+        if not entries:
+            raise NotFound(
+                f"there is no agreement {agreement_id}",
+                remedy="Check the id, and that SIGNERT_STORE is the right store.",
+            )
+        check_chain(agreement_id, entries)
+        return entries
+
+    def read_after(self, entry: Entry) -> list[Entry]:
+        """The entries that follow `entry`, checked against it."""
+        found: list[Entry] = []
+        last = entry
+        while self.store.exists(key := log_key(entry.agreement_id, last.seq + 1)):
+            following = Entry.parse(self.store.get(key))
+            if following.previous != last.sha256:
+                raise StoreError(
+                    f"log of agreement {entry.agreement_id}: entry {following.seq} does not follow"
+                )
+            found.append(following)
+            last = following
+        return found
+
+    def append(self, agreement_id: str, last: Entry | None, draft: Draft, *, version: int) -> Entry:
+        """Write `draft` as the entry after `last` (None: the first). Raises `Raced` when somebody was first."""
+        entry = Entry(
+            agreement_id=agreement_id,
+            seq=last.seq + 1 if last else 0,
+            previous=last.sha256 if last else None,
+            id=str(uuid.uuid4()),
+            at=timestamp(self._clock.now()),
+            type=draft.type,
+            version=version,
+            data=draft.data,
+            occurrences=draft.occurrences,
+        )
+        try:
+            self.store.create(entry.key, entry.body)
+        except AlreadyExists:
+            # Our own write whose answer was lost, or somebody else's.
+            if Entry.parse(self.store.get(entry.key)).id != entry.id:
+                raise Raced(
+                    f"log of agreement {agreement_id}: entry {entry.seq} was written by another"
+                ) from None
+        return entry
+
+    def put_blob(self, agreement_id: str, body: bytes, extension: str) -> str:
+        """Store a blob under its SHA-256, which is returned (hex). The same bytes twice are one blob."""
+        sha256 = hashlib.sha256(body).hexdigest()
+        with contextlib.suppress(AlreadyExists):
+            self.store.create(blob_key(agreement_id, sha256, extension), body)
+        return sha256
+
+    def get_blob(self, agreement_id: str, sha256: str, extension: str) -> bytes:
+        """A blob's bytes, whose hash is checked. Raises `NotFound`, `StoreError`."""
+        body = self.store.get(blob_key(agreement_id, sha256, extension))
+        if hashlib.sha256(body).hexdigest() != sha256:
+            raise StoreError(
+                f"blob {sha256}.{extension} of agreement {agreement_id} is not what its name says"
+            )
+        return body
+
+    def get_json(self, agreement_id: str, sha256: str) -> dict[str, Any]:
+        value = json.loads(self.get_blob(agreement_id, sha256, "json"))
+        assert isinstance(value, dict)
+        return value

@@ -1,0 +1,184 @@
+"""Data to document: fill the Word template, convert it, finish it as PDF/A and PDF/UA, place the signature fields.
+
+Every value that the template prints must be found in the PDF's text: a document that lost one is never signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import rfc8785
+
+from service.domain.agreement import SEAL, Agreement, Step
+from service.domain.log import Occurrence, log_key, timestamp
+from service.domain.ports import Attachment
+from service.domain.presentation import context, printed_values
+from service.domain.receipt import receipt
+from service.domain.template import Template
+from service.errors import CommandRejected, FieldError, NotArchivable, TemplateError
+from service.pipeline.ledger import Draft, blob_key
+from service.pipeline.services import Services
+from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, place_fields
+
+__all__ = ["render_agreement", "render_receipt"]
+
+RECEIPT_TEMPLATE: Final = ("kvittering", "1.0.0")
+_TOOLTIPS: Final = {
+    "nb": {SEAL: "Virksomhetens segl", DOCUMENT_TIMESTAMP_FIELD: "Tidsstempel for hele dokumentet"},
+    "nn": {SEAL: "Segl frå verksemda", DOCUMENT_TIMESTAMP_FIELD: "Tidsstempel for heile dokumentet"},
+}
+_LOCALES: Final = {"nb": "nb-NO", "nn": "nn-NO"}
+_DATA_FAULTS: Final = frozenset({"undefined_variable", "value_not_printed", "label_missing", "glyph_missing"})
+"""Faults of a template with this data: no later attempt can end otherwise, so the command is answered."""
+
+
+@dataclass(frozen=True)
+class Typeset:
+    docx: bytes
+    pdf: bytes
+
+
+def render_agreement(services: Services, agreement: Agreement, _step: Step) -> Draft:
+    """Render the current version with a field for the seal and one for each party.
+
+    Raises `CommandRejected` when the template cannot print this data.
+    """
+    version, ledger = agreement.current, services.ledger
+    template = services.templates.get(version.template, version.template_version, version.language)
+    data = ledger.get_json(agreement.id, version.input_sha256)
+    roles = {p.role for p in version.parties}
+    try:
+        document = _typeset(services, template, data, identifier=agreement.id)
+    except (TemplateError, NotArchivable) as exc:
+        if exc.code not in _DATA_FAULTS:
+            raise
+        fields = [f"agreement.{path}" for path in _paths_at_fault(exc, template, data)] or ["agreement"]
+        raise CommandRejected(
+            f"template {template.name} {template.version} cannot print this agreement",
+            [FieldError(field, exc.code, f"{exc.message.rstrip('.')}. {exc.remedy}") for field in fields],
+            code=exc.code,
+        ) from exc
+    places = [
+        FieldPlace(p.role, p.tooltip, link=p.link, width=p.width, height=p.height)
+        for p in template.places
+        if p.role in roles
+    ]
+    pdf = place_fields(document.pdf, [*_organisation_fields(version.language), *places])
+    revision = {"sha256": ledger.put_blob(agreement.id, pdf, "pdf"), "bytes": len(pdf)}
+    told = {
+        "template": {"name": template.name, "version": template.version, "sha256": template.sha256},
+        "document": {
+            "sha256": revision["sha256"],
+            "storage_key": blob_key(agreement.id, str(revision["sha256"]), "pdf"),
+        },
+    }
+    return Draft(
+        "rendered",
+        {
+            "template_sha256": template.sha256,
+            "docx_sha256": ledger.put_blob(agreement.id, document.docx, "docx"),
+            "revision": revision,
+        },
+        (Occurrence("agreement.rendered", told),),
+    )
+
+
+def _organisation_fields(language: str) -> list[FieldPlace]:
+    """The fields that no party fills. All fields are there before the first signature; none is added later."""
+    return [FieldPlace(name, tooltip) for name, tooltip in _TOOLTIPS[language].items()]
+
+
+def _paths_at_fault(
+    fault: TemplateError | NotArchivable, template: Template, data: Mapping[str, Any]
+) -> list[str]:
+    """The fields of the agreement that the fault is about, where that can be told."""
+    match fault.detail:
+        case {"paths": list(paths)}:
+            return paths
+        case {"characters": str(characters)}:
+            values = _printed(template, data)
+            return [path for path, text in values.items() if not set(characters).isdisjoint(text)]
+        case _:
+            return []
+
+
+def _printed(template: Template, data: Mapping[str, Any]) -> Mapping[str, str]:
+    manifest = template.manifest
+    return printed_values(
+        manifest.kind, data, labels=template.labels, language=template.language, unprinted=manifest.unprinted
+    )
+
+
+def render_receipt(services: Services, agreement: Agreement, _step: Step) -> Draft:
+    """Write the receipt of the verified version, as JSON and as a PDF that carries the JSON."""
+    version, ledger = agreement.current, services.ledger
+    assert version.report_sha256 is not None
+    assert version.verified_head is not None
+    data = ledger.get_json(agreement.id, version.input_sha256)
+    titled = services.templates.get(version.template, version.template_version, version.language)
+    document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    stated = receipt(
+        agreement,
+        title=titled.title,
+        data=data,
+        report=ledger.get_json(agreement.id, version.report_sha256),
+        sha512=hashlib.sha512(document).hexdigest(),
+        pages=services.typesetting.pdf.page_count(document),
+        storage={
+            "document": blob_key(agreement.id, version.document.sha256, "pdf"),
+            "input": blob_key(agreement.id, version.input_sha256, "json"),
+            "report": blob_key(agreement.id, version.report_sha256, "json"),
+            "log": log_key(agreement.id, version.verified_head[0]),
+        },
+        issued_at=timestamp(services.clock.now()),
+    )
+    body = rfc8785.dumps(stated)
+    rendered = _typeset(
+        services,
+        services.templates.get(*RECEIPT_TEMPLATE, version.language),
+        stated,
+        identifier=agreement.id,
+        attachments=[Attachment("receipt.json", "application/json", "Receipt (RFC 8785 JSON)", body)],
+    )
+    pdf = place_fields(rendered.pdf, _organisation_fields(version.language))
+    return Draft(
+        "receipt-rendered",
+        {
+            "receipt_sha256": ledger.put_blob(agreement.id, body, "json"),
+            "receipt_pdf_sha256": ledger.put_blob(agreement.id, pdf, "pdf"),
+        },
+    )
+
+
+def _typeset(
+    services: Services,
+    template: Template,
+    data: Mapping[str, Any],
+    *,
+    identifier: str,
+    attachments: Sequence[Attachment] = (),
+) -> Typeset:
+    tools, manifest = services.typesetting, template.manifest
+    title, language, created = template.title, _LOCALES[template.language], services.clock.now()
+    docx = tools.fill(
+        template.docx,
+        context(manifest.kind, data, labels=template.labels, language=template.language),
+        title=title,
+        language=language,
+        created=created,
+        identifier=identifier,
+    )
+    draft = tools.office.to_pdf(docx, part=3 if attachments else 2)
+    pdf = tools.pdf.finish(draft, title=title, language=language, created=created, attachments=attachments)
+    lost = tools.pdf.missing_values(tools.pdf.text(pdf), _printed(template, data))
+    if lost:
+        raise TemplateError(
+            f"Template {template.name} {template.version} ({template.language}) does not print: {', '.join(lost)}.",
+            code="value_not_printed",
+            remedy="Add the values to the template, or name them under `unprinted` in its manifest.",
+            detail={"paths": lost},
+        )
+    return Typeset(docx, pdf)

@@ -1,0 +1,127 @@
+"""What the pipeline is given: the ports, bundled. `service.bootstrap` makes it; nobody else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from service.domain.agreement import Capability
+from service.domain.ports import Attachment, Clock, ObjectStore, OfficeConverter, Publisher
+from service.domain.template import Template
+from service.errors import SignertError
+from service.pipeline.ledger import Ledger
+from service.pipeline.work import Workbook
+
+if TYPE_CHECKING:
+    from signing import Credential, EvidenceCollector, TimestampClient, TrustStore
+
+__all__ = ["Catalogue", "Keys", "PdfTools", "Services", "Typesetting", "WordFiller"]
+
+
+class Catalogue(Protocol):
+    """The templates at hand. Raises `TemplateError` for what it does not have, or has altered."""
+
+    def get(self, name: str, version: str, language: str) -> Template: ...
+
+
+class WordFiller(Protocol):
+    def __call__(
+        self,
+        template_docx: bytes,
+        context: Mapping[str, object],
+        *,
+        title: str,
+        language: str,
+        created: datetime,
+        identifier: str,
+    ) -> bytes:
+        """The Word file with the context's values in it. Raises `TemplateError`."""
+
+
+class PdfTools(Protocol):
+    def finish(
+        self,
+        pdf: bytes,
+        *,
+        title: str,
+        language: str,
+        created: datetime,
+        attachments: Sequence[Attachment] = (),
+    ) -> bytes: ...
+
+    def text(self, pdf: bytes) -> str: ...
+
+    def missing_values(self, pdf_text: str, values: Mapping[str, str]) -> list[str]: ...
+
+    def page_count(self, pdf: bytes) -> int: ...
+
+
+@dataclass(frozen=True)
+class Typesetting:
+    """All that turns data into a PDF. A worker without the `render` capability has none."""
+
+    fill: WordFiller
+    office: OfficeConverter
+    pdf: PdfTools
+
+
+@dataclass(frozen=True)
+class Keys:
+    """All that makes signatures. A worker without the `sign` capability has none.
+
+    `credential` gives the key that this service holds for a role (or `"seal"`), or None when that party signs
+    by other means.
+    """
+
+    credential: Callable[[str], Credential | None]
+    timestamps: TimestampClient
+    evidence: EvidenceCollector
+    trust: TrustStore
+    font: Path
+    bold_font: Path
+
+
+@dataclass(frozen=True)
+class Services:
+    store: ObjectStore
+    clock: Clock
+    publisher: Publisher
+    templates: Catalogue
+    hand_over: Callable[[Capability, str], None]
+    """Ask a worker that has the capability to drive the agreement on."""
+    open_typesetting: Callable[[], Typesetting] | None
+    open_keys: Callable[[], Keys] | None
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        had = {Capability.RENDER: self.open_typesetting, Capability.SIGN: self.open_keys}
+        return frozenset(c for c, opener in had.items() if opener)
+
+    @cached_property
+    def typesetting(self) -> Typesetting:
+        return _opened(self.open_typesetting, Capability.RENDER)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return _opened(self.open_keys, Capability.SIGN)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.store, self.clock)
+
+    @cached_property
+    def workbook(self) -> Workbook:
+        return Workbook(self.store, self.clock)
+
+
+_T = TypeVar("_T")
+
+
+def _opened(opener: Callable[[], _T] | None, capability: Capability) -> _T:
+    if opener is None:
+        raise SignertError(f"this worker has not the capability '{capability}'")
+    return opener()

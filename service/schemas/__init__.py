@@ -1,0 +1,9 @@
+"""Marshmallow schemas of everything that comes in by the queue and goes out as events, version 1.
+
+command = load_command("submit", payload, today=date.today())
+"""
+
+from service.schemas.commands import Command, Submit, load_command, valid_command_id
+from service.schemas.events import event_schema
+
+__all__ = ["Command", "Submit", "event_schema", "load_command", "valid_command_id"]

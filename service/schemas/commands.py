@@ -1,0 +1,149 @@
+"""Commands as they come off the queue: checked whole, every fault named at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from typing import Any
+
+from marshmallow import ValidationError
+
+from service.domain.intake_rules import check_agreement
+from service.errors import CommandRejected, FieldError
+from service.schemas.agreement import AgreementSchema
+from service.schemas.fields import Obj, StrictSchema, Uuid, messages_by_path
+
+__all__ = ["COMMAND_SCHEMAS", "Command", "Submit", "SubmitSchema", "load_command", "valid_command_id"]
+
+MAX_ERRORS = 100
+"""Faults named in one answer; a producer that mends these learns of the rest."""
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_MAX_DIGITS_IN_NAME = 5
+_CODE = re.compile(r"[a-z_]+")
+_ROOT = "$"
+
+
+class SubmitSchema(StrictSchema):
+    """The command `submit`: a new agreement, to be made into a document and signed."""
+
+    command_id = Uuid(
+        "The producer's id of this command. The same id again, with the same content, is answered once.",
+        required=True,
+    )
+    agreement = Obj(AgreementSchema, required=True)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that keeps every rule.
+
+    `payload` is the JSON object as it was sent; `command_id` is a UUID in lower case.
+    """
+
+    name: str
+    command_id: str
+    payload: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Submit(Command):
+    """`agreement` is the JSON object that was sent, its texts trimmed and composed (see `fields.Text`)."""
+
+    agreement: Mapping[str, Any] = field(repr=False)
+
+
+def load_command(name: str, payload: object, *, today: date) -> Submit:
+    """The command of this name (a union of types when there are more than one), or `CommandRejected`.
+
+    `payload` is what was in the message, read as JSON. `today` is the date in Norway. The error names every
+    fault, up to 100; paths start at `command_id` or `agreement`, and a fault of the whole is at `$`.
+    """
+    try:
+        load = _LOADERS[name]
+    except (KeyError, TypeError):
+        raise CommandRejected(
+            "There is no command of this name.",
+            [FieldError(_ROOT, "unknown_command", f"Send one of: {', '.join(_LOADERS)}.")],
+            code="unknown_command",
+        ) from None
+    if not isinstance(payload, dict):
+        raise _rejected([FieldError(_ROOT, "wrong_type", "Send the command as a JSON object.")])
+    return load(payload, today)
+
+
+def valid_command_id(payload: object) -> str | None:
+    """The command's id, even of a payload that is refused; None where there is no valid one."""
+    sent = payload.get("command_id") if isinstance(payload, Mapping) else None
+    try:
+        return Uuid("").deserialize(sent)
+    except ValidationError:
+        return None
+
+
+def _load_submit(payload: dict[str, Any], today: date) -> Submit:
+    errors, valid = _check_shape(_schema(SubmitSchema), payload)
+    sent = payload.get("agreement")
+    if isinstance(sent, dict):
+        errors += check_agreement(valid.get("agreement") or {}, sent, today=today)
+    if errors:
+        raise _rejected(errors)
+    return Submit("submit", valid["command_id"], payload, valid["agreement"])
+
+
+_LOADERS: Mapping[str, Callable[[dict[str, Any], date], Submit]] = {"submit": _load_submit}
+
+COMMAND_SCHEMAS: Mapping[str, type[StrictSchema]] = {"submit": SubmitSchema}
+
+
+@cache
+def _schema(schema: type[StrictSchema]) -> StrictSchema:
+    """Made once: putting the fields together takes longer than loading a command."""
+    return schema()
+
+
+def _check_shape(schema: StrictSchema, payload: dict[str, Any]) -> tuple[list[FieldError], dict[str, Any]]:
+    """The faults of single fields, and what is valid among the rest."""
+    try:
+        return [], schema.load(payload)
+    except ValidationError as exc:
+        errors = [_field_error(path, message) for path, message in messages_by_path(exc.messages_dict)]
+        valid = exc.valid_data
+        return errors, valid if isinstance(valid, dict) else {}
+
+
+def _field_error(path: tuple[Any, ...], message: object) -> FieldError:
+    code, separator, text = str(message).partition(": ")
+    if not (separator and _CODE.fullmatch(code)):
+        # Not one of our own messages: it may quote what was sent, so it is not passed on.
+        code, text = "invalid", "This value cannot be used. See the command's JSON Schema."
+    return FieldError(".".join(_shown(step) for step in path) or _ROOT, code, text)
+
+
+def _shown(step: object) -> str:
+    """A step of a path. Names of unknown fields come from the producer and may hold personal data."""
+    if isinstance(step, int):
+        return str(step)
+    name = step if isinstance(step, str) else ""
+    few_digits = sum(c.isdigit() for c in name) <= _MAX_DIGITS_IN_NAME
+    return name if few_digits and _SAFE_NAME.fullmatch(name) else "?"
+
+
+def _rejected(errors: Iterable[FieldError]) -> CommandRejected:
+    found = sorted(set(errors), key=lambda e: (_sorting(e.path), e.code))
+    shown = found[:MAX_ERRORS]
+    if len(found) > MAX_ERRORS:
+        shown.append(
+            FieldError(_ROOT, "more_errors", f"There are {len(found) - MAX_ERRORS} more. Mend these first.")
+        )
+    first = shown[0]
+    count = "1 fault" if len(found) == 1 else f"{len(found)} faults"
+    return CommandRejected(f"The command has {count}. First: {first.path}: {first.message}", shown)
+
+
+def _sorting(path: str) -> list[tuple[int, str]]:
+    """List items by number, names by alphabet."""
+    return [(int(step), "") if step.isdecimal() else (-1, step) for step in path.split(".")]

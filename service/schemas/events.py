@@ -1,0 +1,218 @@
+"""Events as they go out: CloudEvents 1.0 in JSON (CloudEvents 1.0.2; JSON event format 1.0.2).
+
+Their data are ids, roles, times and hashes, never a name, a number or a text of the agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service.domain.presentation import ROLES
+from service.schemas.agreement import Template
+from service.schemas.fields import Choice, Items, Obj, StrictSchema, Uuid, Whole
+from service.schemas.text import Text
+
+__all__ = ["EVENT_SCHEMAS", "event_schema"]
+
+MAX_ERRORS = 101
+"""The hundred faults of `commands.MAX_ERRORS`, and one that tells of more."""
+MAX_MESSAGE = 2000
+MAX_VERSION = 9999
+
+
+def _sha256(description: str) -> Text:
+    return Text(64, description, required=True, pattern=r"[0-9a-f]{64}", form="Send 64 hexadecimal digits.")
+
+
+def _storage_key() -> Text:
+    return Text(
+        512,
+        "Key in the object store.",
+        required=True,
+        pattern=r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*",
+        form="Send segments of A–Z, a–z, 0–9, full stop, underscore and hyphen.",
+    )
+
+
+def _time(description: str) -> Text:
+    return Text(
+        32,
+        description,
+        required=True,
+        pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z",
+        form="Send an RFC 3339 time in UTC.",
+        json_format="date-time",
+    )
+
+
+class StoredObject(StrictSchema):
+    """A file in the object store."""
+
+    sha256 = _sha256("SHA-256 of the file, in hexadecimal.")
+    storage_key = _storage_key()
+
+
+class UsedTemplate(Template):
+    """The template of the document, to the byte."""
+
+    sha256 = _sha256("SHA-256 of the template's Word file, in hexadecimal.")
+
+
+class FaultSchema(StrictSchema):
+    """One fault of a command."""
+
+    path = Text(
+        500,
+        "Place from the root of the command, e.g. agreement.goals.0.category; $ is the whole.",
+        required=True,
+        pattern=r"\$|[A-Za-z0-9_?-]+(?:\.[A-Za-z0-9_?-]+)*",
+        form="Send names and indexes with full stops between.",
+    )
+    code = Text(
+        64,
+        "Stable code for machines.",
+        required=True,
+        pattern=r"[a-z][a-z0-9_]*",
+        form="Send lower-case letters, digits and underscores.",
+    )
+    message = Text(MAX_MESSAGE, "What is wrong and the way out, for people.", required=True, multiline=True)
+
+
+class VersionData(StrictSchema):
+    """What the event is about."""
+
+    agreement_id = Uuid("The agreement.", required=True)
+    version = Whole(1, MAX_VERSION, "The agreement's version.", required=True)
+
+
+class RejectedData(StrictSchema):
+    """A command was refused. Without `agreement_id`, no agreement came of it."""
+
+    agreement_id = Uuid("The agreement, when the command had become one.")
+    version = Whole(1, MAX_VERSION, "The agreement's version, when the command had become one.")
+    command_id = Uuid("The command's id; null when it had none that is valid.", required=True, nullable=True)
+    code = Text(
+        64,
+        "Stable code for machines.",
+        required=True,
+        pattern=r"[a-z][a-z0-9_]*",
+        form="Send lower-case letters, digits and underscores.",
+    )
+    message = Text(MAX_MESSAGE, "What is wrong, for people.", required=True, multiline=True)
+    errors = Items(FaultSchema, MAX_ERRORS, "Every fault that was found.", required=True)
+    quarantine = Text(
+        512,
+        "Key in the object store where the message is kept.",
+        pattern=r"quarantine/[A-Za-z0-9._-]+",
+        form="Send a key under quarantine/.",
+    )
+
+
+class RenderedData(VersionData):
+    """The document was made; nobody has signed."""
+
+    template = Obj(UsedTemplate, required=True)
+    document = Obj(StoredObject, "The PDF, with empty signature fields.", required=True)
+
+
+class SignatureRequestedData(VersionData):
+    """It is this party's turn to sign."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    order = Whole(0, 9, "The party's order group.", required=True)
+    document = Obj(StoredObject, "The PDF that is to be signed, as it is now.", required=True)
+
+
+class PartySignedData(VersionData):
+    """A party has signed."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    signed_at = _time("When the signature was made, in UTC.")
+    remaining = Items(
+        Choice(ROLES, "A party."), len(ROLES), "The parties that have not signed yet.", required=True
+    )
+
+
+class SignedData(VersionData):
+    """All have signed, the document is verified, and the receipt is issued."""
+
+    document = Obj(StoredObject, "The signed PDF.", required=True)
+    receipt = Obj(StoredObject, "The receipt: RFC 8785 JSON.", required=True)
+    receipt_signature = Obj(StoredObject, "The receipt's seal: detached CAdES (.p7s).", required=True)
+    receipt_pdf = Obj(StoredObject, "The receipt as sealed PDF/A with the JSON attached.", required=True)
+
+
+class Event(StrictSchema):
+    """The envelope that every event has (CloudEvents 1.0)."""
+
+    specversion = Choice(("1.0",), "Version of CloudEvents.", required=True)
+    id = Text(
+        200,
+        "The event's id. An event may come more than once, and then with the same id.",
+        required=True,
+        pattern=r"[A-Za-z0-9._-]+",
+        form="Send letters, digits, full stop, underscore and hyphen.",
+    )
+    source = Choice(("/signert",), "Who tells.", required=True)
+    subject = Text(
+        64,
+        "The agreement's id; for a refused command its own id, or the SHA-256 that its copy is kept under.",
+        required=True,
+        pattern=r"[0-9a-f-]{36,64}",
+        form="Send an id or a SHA-256.",
+    )
+    time = _time("When it happened, in UTC.")
+    datacontenttype = Choice(("application/json",), "Media type of the data.", required=True)
+
+
+def _type(name: str) -> Choice:
+    return Choice((name,), "What happened; also the routing key on the events exchange.", required=True)
+
+
+class AgreementRejected(Event):
+    """A command was refused."""
+
+    type = _type("agreement.rejected")
+    data = Obj(RejectedData, required=True)
+
+
+class AgreementRendered(Event):
+    """A version's document was made."""
+
+    type = _type("agreement.rendered")
+    data = Obj(RenderedData, required=True)
+
+
+class AgreementSignatureRequested(Event):
+    """A party is asked to sign."""
+
+    type = _type("agreement.signature-requested")
+    data = Obj(SignatureRequestedData, required=True)
+
+
+class AgreementPartySigned(Event):
+    """A party has signed."""
+
+    type = _type("agreement.party-signed")
+    data = Obj(PartySignedData, required=True)
+
+
+class AgreementSigned(Event):
+    """A version is signed by all, verified and receipted."""
+
+    type = _type("agreement.signed")
+    data = Obj(SignedData, required=True)
+
+
+EVENT_SCHEMAS: Mapping[str, type[Event]] = {
+    "agreement.rejected": AgreementRejected,
+    "agreement.rendered": AgreementRendered,
+    "agreement.signature-requested": AgreementSignatureRequested,
+    "agreement.party-signed": AgreementPartySigned,
+    "agreement.signed": AgreementSigned,
+}
+
+
+def event_schema(event_type: str) -> Event:
+    """The schema of one type of event, for `load` and `validate`. Raises `KeyError` for an unknown type."""
+    return EVENT_SCHEMAS[event_type]()

@@ -1,0 +1,77 @@
+"""Errors of the signing package: one root, with a stable code and whether trying again may help."""
+
+from __future__ import annotations
+
+
+class SigningError(Exception):
+    """Root. `code` is for machines, `retryable` says the same call may succeed later."""
+
+    code = "signing"
+    retryable = False
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class CredentialError(SigningError):
+    """A key or its certificate cannot be used: missing, locked, expired, or of a refused algorithm."""
+
+    code = "credential"
+
+
+class FieldPlaceError(SigningError):
+    """The document has no such signature field, or the place for one is missing, double or already signed."""
+
+    code = "field_place"
+
+
+class StaleSignature(SigningError):
+    """The prepared signature is for another revision than the one at hand."""
+
+    code = "stale_signature"
+
+
+class SignatureMismatch(SigningError):
+    """The signature value does not belong to the prepared bytes or to the certificate's key."""
+
+    code = "signature_mismatch"
+
+
+class TimestampUnavailable(SigningError):
+    """No time-stamping authority gave a token that verifies."""
+
+    code = "timestamp_unavailable"
+    retryable = True
+
+
+class RevocationUnavailable(SigningError):
+    """OCSP or CRL evidence needed for long-term validation could not be had."""
+
+    code = "revocation_unavailable"
+    retryable = True
+
+
+class NotTrusted(SigningError):
+    """A certificate does not chain to the trust anchors given."""
+
+    code = "not_trusted"
+
+
+class RevisionBroken(SigningError):
+    """A new revision does not start with the bytes of the one before it, or changes what it may not."""
+
+    code = "revision_broken"
+
+
+class AppearanceError(SigningError):
+    """What a visible signature is to show cannot be drawn: no such font, a character it lacks, too little room."""
+
+    code = "appearance"
+
+
+class CertificateRevoked(SigningError):
+    """A certificate was revoked before the time it was used."""
+
+    code = "certificate_revoked"

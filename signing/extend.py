@@ -1,0 +1,149 @@
+"""Augmentation: from B-T to B-LTA in one revision (ETSI EN 319 142-1 6.3, 5.4.2).
+
+The document security store gets every certificate, OCSP response and CRL that the signatures and their timestamps
+need, and one document timestamp seals it all. Run again later, it renews the protection before the timestamp ages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from asn1crypto import cms, x509
+from pyhanko.sign.fields import InvisSigSettings, SigFieldSpec, enumerate_sig_fields
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
+from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp
+from pyhanko.sign.validation import generic_cms
+from pyhanko.sign.validation.dss import DocumentSecurityStore
+
+from signing.cms import timestamp_tokens, token_time
+from signing.errors import FieldPlaceError, TimestampUnavailable
+from signing.pdf import check_step, open_reader, open_writer, readable
+from signing.revocation import Chain, Evidence, EvidenceCollector
+from signing.timestamps import TOKEN_ALLOWANCE, TimestampClient
+from signing.trust import TrustStore
+
+__all__ = ["DOCUMENT_TIMESTAMP_FIELD", "augment"]
+
+DOCUMENT_TIMESTAMP_FIELD: Final = "document-timestamp"
+"""Name of the field that takes the first document timestamp; later ones get a number."""
+
+_DIGEST: Final = "sha256"
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A certificate that was used, with what came along to build its path, and when."""
+
+    certificate: x509.Certificate
+    others: tuple[x509.Certificate, ...]
+    at: datetime
+    for_timestamp: bool
+
+
+def augment(
+    revision: bytes,
+    *,
+    trust: TrustStore,
+    timestamps: TimestampClient,
+    collector: EvidenceCollector | None = None,
+) -> bytes:
+    """The document with validation material and a document timestamp, in one new revision.
+
+    Never writes less than that: raises `RevocationUnavailable`, `TimestampUnavailable`, `NotTrusted`,
+    `CertificateRevoked`, `FieldPlaceError` (nothing is signed yet) or `RevisionBroken`. A `collector` that is kept
+    saves connections and CRLs.
+    """
+    if collector is None:
+        with closing(EvidenceCollector()) as own:
+            return augment(revision, trust=trust, timestamps=timestamps, collector=own)
+    reader = open_reader(revision)
+    with readable():
+        uses = _uses(reader)
+        field = _free_field(reader)
+    if not uses:
+        raise FieldPlaceError("there is no signature in the document to augment", remedy="sign it first")
+    evidence = Evidence()
+    covered: set[bytes] = set()
+
+    def cover(more: Sequence[_Use]) -> None:
+        # Where a certificate was used more than once, its last use is the one that revocation must not precede.
+        last = {use.certificate.dump(): use for use in sorted(more, key=lambda use: use.at)}
+        chains = [
+            Chain(trust.path(use.certificate, use.others, at=use.at), use.at, use.for_timestamp)
+            for der, use in last.items()
+            if der not in covered
+        ]
+        collector.collect(chains, trust, evidence)
+        covered.update(last)
+        for certificate in (other for use in more for other in use.others):
+            evidence.add(certificate)
+
+    cover(uses)
+    # The evidence for the document timestamp's own authority must lie below it, so the authority has to be known
+    # beforehand. It mostly is the one of the signature timestamps; else its first token tells, and is thrown away.
+    for _ in range(2 * len(timestamps.urls) + 1):
+        writer = open_writer(revision)
+        with readable():
+            DocumentSecurityStore.supply_dss_in_writer(
+                writer,
+                None,
+                certs=evidence.certificates.values(),
+                ocsps=evidence.ocsps.values(),
+                crls=evidence.crls.values(),
+            )
+            steps = PdfCMSEmbedder(
+                new_field_spec=SigFieldSpec(
+                    field, invis_sig_settings=InvisSigSettings(box_out_of_bounds=True)
+                )
+            ).write_cms(field, writer)
+            next(steps)
+            steps.send(SigObjSetup(sig_placeholder=DocumentTimestamp(bytes_reserved=2 * TOKEN_ALLOWANCE)))
+            prepared, output = steps.send(SigIOSetup(md_algorithm=_DIGEST, in_place=True))
+        token = timestamps.timestamp(prepared.document_digest, _DIGEST)
+        if token.authority.dump() in covered:
+            prepared.fill_with_cms(output, token.content)
+            augmented: bytes = output.getvalue()
+            check_step(revision, augmented)
+            return augmented
+        cover([_Use(token.authority, token.certificates, datetime.now(UTC), for_timestamp=True)])
+    raise TimestampUnavailable("the time-stamping authority answers with another certificate each time")
+
+
+def _uses(reader: Any) -> list[_Use]:
+    """Certificates to find evidence for: signatures and timestamps that no document timestamp protects yet, and
+    the last document timestamp.
+    """
+    protected = max((stamp.signed_revision for stamp in reader.embedded_timestamp_signatures), default=-1)
+    uses: list[_Use] = []
+    for signature in reader.embedded_signatures:
+        if signature.signed_revision < protected:
+            continue
+        if signature.sig_object_type == "/DocTimeStamp":
+            uses.append(_token_use(signature.signed_data, ()))
+            continue
+        others = tuple(signature.other_embedded_certs)
+        tokens = timestamp_tokens(signature.signer_info)
+        times = [token_time(token) for token in tokens]
+        uses.append(_Use(signature.signer_cert, others, min(times, default=datetime.now(UTC)), False))
+        uses.extend(_token_use(token, others) for token in tokens)
+    return uses
+
+
+def _token_use(token: cms.SignedData, others: tuple[x509.Certificate, ...]) -> _Use:
+    certificates = generic_cms.extract_certs_for_validation(token)
+    return _Use(
+        certificates.signer_cert, (*certificates.other_certs, *others), token_time(token), for_timestamp=True
+    )
+
+
+def _free_field(reader: Any) -> str:
+    taken = {name for name, value, _ in enumerate_sig_fields(reader) if value is not None}
+    name, number = DOCUMENT_TIMESTAMP_FIELD, 1
+    while name in taken:
+        number += 1
+        name = f"{DOCUMENT_TIMESTAMP_FIELD}-{number}"
+    return name

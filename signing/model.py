@@ -1,0 +1,253 @@
+"""What is asked for, what is prepared, and what a validation found."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from signing.algorithms import Mechanism
+from signing.credentials.base import SignerIdentity
+from signing.errors import StaleSignature
+
+__all__ = [
+    "Appearance",
+    "DocumentTimestampResult",
+    "FieldPlace",
+    "Indication",
+    "Level",
+    "Modification",
+    "PreparedSignature",
+    "Revision",
+    "SignatureRequest",
+    "SignatureResult",
+    "ValidationReport",
+]
+
+Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
+Level = Literal["B-B", "B-T", "B-LT", "B-LTA"]
+
+
+@dataclass(frozen=True)
+class FieldPlace:
+    """A signature field to make.
+
+    With `link`, the field takes the place of the link annotation to that URI: the widget's upper left corner is
+    the annotation's, and it is `width` × `height` points. Without, it is invisible, outside the crop box.
+    """
+
+    name: str
+    tooltip: str
+    link: str | None = None
+    width: float = 0
+    height: float = 0
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What a visible signature shows. Fonts are TrueType or OpenType files; a subset of each is embedded."""
+
+    title: str
+    lines: tuple[str, ...]
+    font: Path
+    bold_font: Path | None = None
+
+
+@dataclass(frozen=True)
+class SignatureRequest:
+    """A signature to make in an empty field. `certify` makes it the certification signature, DocMDP P=2."""
+
+    field: str
+    certify: bool = False
+    appearance: Appearance | None = None
+    reason: str | None = None
+    name: str | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class PreparedSignature:
+    """A signature up to the point where the key is needed. Holds no secret; can be stored and taken up again.
+
+    `increment` is what is added to the revision; in it the value of /Contents is still zeros. The signed
+    attributes (DER of the SET, RFC 5652 5.4) are the bytes the key signs.
+    """
+
+    field: str
+    base_sha256: str
+    base_length: int
+    increment: bytes
+    reserved_start: int
+    reserved_end: int
+    document_digest: bytes
+    signed_attributes: bytes
+    identity: SignerIdentity
+    certifies: bool = False
+
+    @property
+    def mechanism(self) -> Mechanism:
+        return self.identity.mechanism
+
+    def document(self, revision: bytes) -> bytes:
+        """The whole new revision, unsigned. Raises `StaleSignature` when it was prepared for other bytes."""
+        if len(revision) != self.base_length or hashlib.sha256(revision).hexdigest() != self.base_sha256:
+            raise StaleSignature(
+                f"the signature in field {self.field} was prepared for another revision",
+                remedy="prepare it again for the newest revision",
+            )
+        return revision + self.increment
+
+    def to_bytes(self) -> bytes:
+        """UTF-8 JSON that `from_bytes` reads."""
+        return json.dumps(
+            {
+                "format": _PREPARED_FORMAT,
+                "field": self.field,
+                "base_sha256": self.base_sha256,
+                "base_length": self.base_length,
+                "increment": _encode(self.increment),
+                "reserved_start": self.reserved_start,
+                "reserved_end": self.reserved_end,
+                "document_digest": _encode(self.document_digest),
+                "signed_attributes": _encode(self.signed_attributes),
+                "certificate": _encode(self.identity.certificate),
+                "chain": [_encode(item) for item in self.identity.chain],
+                "mechanism": self.identity.mechanism.value,
+                "certifies": self.certifies,
+            },
+            sort_keys=True,
+        ).encode()
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> PreparedSignature:
+        """Raises `StaleSignature` for bytes that are not a prepared signature of this format."""
+        try:
+            values = json.loads(stored)
+            if values["format"] != _PREPARED_FORMAT:
+                raise ValueError(values["format"])
+            return cls(
+                field=str(values["field"]),
+                base_sha256=str(values["base_sha256"]),
+                base_length=int(values["base_length"]),
+                increment=base64.b64decode(values["increment"], validate=True),
+                reserved_start=int(values["reserved_start"]),
+                reserved_end=int(values["reserved_end"]),
+                document_digest=base64.b64decode(values["document_digest"], validate=True),
+                signed_attributes=base64.b64decode(values["signed_attributes"], validate=True),
+                identity=SignerIdentity(
+                    certificate=base64.b64decode(values["certificate"], validate=True),
+                    chain=tuple(base64.b64decode(item, validate=True) for item in values["chain"]),
+                    mechanism=Mechanism(values["mechanism"]),
+                ),
+                certifies=bool(values["certifies"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise StaleSignature(
+                "the stored bytes are not a prepared signature of this version", remedy="prepare it again"
+            ) from None
+
+
+_PREPARED_FORMAT: Final = "signert-prepared/1"
+
+
+def _encode(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision of a PDF: the first `length` bytes of the file."""
+
+    number: int
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SignatureResult:
+    """What validation says of one signature. Indications and sub-indications are ETSI EN 319 102-1's."""
+
+    field: str
+    signer: str
+    issuer: str
+    level: Level | None
+    time: datetime | None
+    """From the signature timestamp; None without one that verifies."""
+    indication: Indication
+    sub_indication: str | None
+    explanation: str
+    algorithm: str
+    certificate_sha256: str
+    certificate_serial: str
+    """In hex, as openssl and browsers print it."""
+    certifies: bool = False
+    revision: int | None = None
+    revision_sha256: str | None = None
+    claimed_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DocumentTimestampResult:
+    """What validation says of one document timestamp."""
+
+    field: str
+    authority: str
+    time: datetime | None
+    indication: Indication
+    sub_indication: str | None
+    explanation: str
+    algorithm: str
+    certificate_sha256: str
+    revision: int | None = None
+    revision_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Modification:
+    """A change made after a signature that is neither a later signature nor validation material."""
+
+    code: str
+    text: str
+    permitted: bool
+    after_field: str
+    page: int | None = None
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """The outcome for a whole document: the worst of its parts."""
+
+    indication: Indication
+    sub_indication: str | None
+    explanation: str
+    sha256: str
+    validated_at: datetime
+    signatures: tuple[SignatureResult, ...] = ()
+    document_timestamps: tuple[DocumentTimestampResult, ...] = ()
+    modifications: tuple[Modification, ...] = ()
+    revisions: tuple[Revision, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        return self.indication == "TOTAL-PASSED"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`; times are RFC 3339 in UTC."""
+        value = _plain(self)
+        assert isinstance(value, dict)
+        return value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}  # type: ignore[arg-type]
+    return value

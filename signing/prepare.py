@@ -1,0 +1,92 @@
+"""The first half of a signature: all that can be done without the key."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
+from pyhanko.sign.signers.cms_embedder import (
+    PdfCMSEmbedder,
+    SigAppearanceSetup,
+    SigIOSetup,
+    SigMDPSetup,
+    SigObjSetup,
+)
+from pyhanko.sign.signers.pdf_byterange import BuildProps, SignatureObject
+from pyhanko.sign.validation import read_certification_data
+
+from signing.appearance import stamp_style
+from signing.cms import signed_attributes, space_for
+from signing.credentials.base import SignerIdentity
+from signing.errors import FieldPlaceError
+from signing.model import PreparedSignature, SignatureRequest
+from signing.pdf import empty_signature_field, open_writer, readable
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    revision: bytes, request: SignatureRequest, identity: SignerIdentity, *, at: datetime
+) -> PreparedSignature:
+    """Write the new revision but for the signature itself, and the attributes to be signed.
+
+    `at` is the claimed time (/M); what counts is the timestamp that `embed` gets. Raises `FieldPlaceError` (no such
+    empty field, or certifying after another signature), `CredentialError` (certificate not valid at that time),
+    `AppearanceError` (text does not fit, font lacks a letter), `RevisionBroken` (damaged PDF).
+    """
+    identity.check_validity(at)
+    writer = open_writer(revision)
+    with readable():
+        empty_signature_field(writer, request.field)
+        _check_certification(writer.prev, request)
+        algorithm = identity.mechanism.digest_algorithm
+        steps = PdfCMSEmbedder().write_cms(request.field, writer, existing_fields_only=True)
+        next(steps)
+        steps.send(
+            SigObjSetup(
+                sig_placeholder=SignatureObject(
+                    timestamp=at,
+                    subfilter=SigSeedSubFilter.PADES,
+                    name=request.name,
+                    location=request.location,
+                    reason=request.reason,
+                    app_build_props=BuildProps(name="Signert"),
+                    bytes_reserved=2 * space_for(identity),  # written as hexadecimal
+                ),
+                mdp_setup=SigMDPSetup(
+                    md_algorithm=algorithm,
+                    certify=request.certify,
+                    docmdp_perms=MDPPerm.FILL_FORMS if request.certify else None,
+                ),
+                appearance_setup=SigAppearanceSetup(
+                    style=stamp_style(request.appearance), timestamp=at, name=None
+                ),
+            )
+        )
+        prepared, output = steps.send(SigIOSetup(md_algorithm=algorithm, in_place=True))
+        increment = output.getvalue()[len(revision) :]
+    return PreparedSignature(
+        field=request.field,
+        base_sha256=hashlib.sha256(revision).hexdigest(),
+        base_length=len(revision),
+        increment=increment,
+        reserved_start=prepared.reserved_region_start,
+        reserved_end=prepared.reserved_region_end,
+        document_digest=prepared.document_digest,
+        signed_attributes=signed_attributes(identity, prepared.document_digest),
+        identity=identity,
+        certifies=request.certify,
+    )
+
+
+def _check_certification(reader: PdfFileReader, request: SignatureRequest) -> None:
+    if request.certify and reader.embedded_signatures:
+        raise FieldPlaceError(
+            "the document is signed already; a certification signature comes first",
+            remedy="seal before the parties",
+        )
+    certification = read_certification_data(reader)
+    if certification is not None and certification.permission is MDPPerm.NO_CHANGES:
+        raise FieldPlaceError("the document is certified against any change, further signatures too")

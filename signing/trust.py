@@ -1,0 +1,108 @@
+"""Trust anchors: the certificates everything must lead up to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from asn1crypto import pem, x509
+from pyhanko_certvalidator.context import CertValidationPolicySpec
+from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError
+from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
+from pyhanko_certvalidator.path import ValidationPath
+from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
+from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
+from pyhanko_certvalidator.validate import async_validate_path
+
+from signing.aio import run
+from signing.credentials.base import common_name
+from signing.errors import CredentialError, NotTrusted
+
+__all__ = ["TrustStore"]
+
+
+@dataclass(frozen=True)
+class TrustStore:
+    """Trust anchors, as DER certificates."""
+
+    anchors: tuple[bytes, ...]
+
+    @classmethod
+    def from_pem(cls, *paths: Path | str) -> TrustStore:
+        """All certificates in PEM or DER files. Raises `CredentialError` when a file has none."""
+        found: list[bytes] = []
+        for path in paths:
+            try:
+                content = Path(path).read_bytes()
+                if pem.detect(content):
+                    der = [
+                        value
+                        for kind, _, value in pem.unarmor(content, multiple=True)
+                        if kind == "CERTIFICATE"
+                    ]
+                else:
+                    der = [content]
+                for value in der:
+                    x509.Certificate.load(value, strict=True).subject.native  # noqa: B018 - parses it
+            except (OSError, ValueError) as error:
+                raise CredentialError(
+                    f"the trust anchors in {path} cannot be read ({type(error).__name__})"
+                ) from None
+            if not der:
+                raise CredentialError(f"there is no certificate in {path}")
+            found.extend(value for value in der if value not in found)
+        return cls(tuple(found))
+
+    @cached_property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        return tuple(x509.Certificate.load(der) for der in self.anchors)
+
+    @cached_property
+    def fingerprints(self) -> tuple[str, ...]:
+        """SHA-256 of each anchor, hexadecimal."""
+        return tuple(hashlib.sha256(der).hexdigest() for der in self.anchors)
+
+    @cached_property
+    def manager(self) -> SimpleTrustManager:
+        return SimpleTrustManager.build(trust_roots=self.certificates)
+
+    def __contains__(self, certificate: x509.Certificate) -> bool:
+        return certificate.dump() in self.anchors
+
+    def path(
+        self, certificate: x509.Certificate, others: Iterable[x509.Certificate], *, at: datetime
+    ) -> ValidationPath:
+        """A path from an anchor to the certificate by way of `others`, verified as of `at` save for revocation.
+
+        Raises `NotTrusted`.
+        """
+        builder = PathBuilder(self.manager, CertificateRegistry.build(certs=others))
+        issuer = common_name(certificate.issuer)
+        try:
+            paths = run(builder.async_build_paths(certificate))
+        except PathBuildingError as error:
+            raise NotTrusted(
+                f"a certificate issued by {issuer} does not lead to a trust anchor",
+                remedy="add the issuer's root, or the certificates between, if it is to be trusted",
+            ) from error
+        policy = CertValidationPolicySpec(
+            trust_manager=self.manager,
+            revinfo_policy=CertRevTrustPolicy(revocation_checking_policy=NO_REVOCATION),
+        )
+        timing = ValidationTimingInfo(
+            validation_time=at, best_signature_time=at, point_in_time_validation=True
+        )
+        fault: Exception | None = None
+        candidate: ValidationPath
+        for candidate in paths:
+            try:
+                run(async_validate_path(policy.build_validation_context(timing, None), candidate))
+            except PathValidationError as error:
+                fault = error
+                continue
+            return candidate
+        raise NotTrusted(f"the path to a certificate issued by {issuer} does not hold") from fault

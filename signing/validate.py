@@ -1,0 +1,368 @@
+"""Validation of signed PDFs (ETSI EN 319 102-1; PAdES EN 319 142-1), from the evidence in the document alone.
+
+Document timestamps are judged from the newest back: each that holds proves that what it covers existed at its time.
+With those proofs every signature is judged, as of its own timestamp where the present is too late.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import traceback
+from copy import copy
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final, cast
+
+from asn1crypto import cms, crl, ocsp
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
+from pyhanko.sign.validation import generic_cms
+from pyhanko.sign.validation.ades import (
+    ades_basic_validation,
+    ades_past_signature_validation,
+    ades_timestamp_validation,
+)
+from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.errors import NoDSSFoundError
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+from pyhanko.sign.validation.policy_decl import LocalKnowledge, bootstrap_validation_data_handlers
+from pyhanko.sign.validation.status import SignatureCoverageLevel
+from pyhanko_certvalidator.ltv.poe import POEManager, POEType
+from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
+from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
+
+from signing import changes
+from signing.aio import run
+from signing.algorithms import describe_algorithm
+from signing.cms import timestamp_tokens, token_time
+from signing.credentials.base import common_name
+from signing.errors import NotTrusted
+from signing.model import (
+    DocumentTimestampResult,
+    Indication,
+    Level,
+    Revision,
+    SignatureResult,
+    ValidationReport,
+)
+from signing.pdf import end_of_revision
+from signing.policy import specification
+from signing.trust import TrustStore
+from signing.verdicts import PAST_MAY_HELP, explain, indication, sub_indication
+
+__all__ = ["validate"]
+
+_log: Final = logging.getLogger(__name__)
+_NOT_PERMITTED: Final = "Dokumentet er endret på en måte som signaturene ikke tillater."
+_RANK: Final[dict[Indication, int]] = {"TOTAL-PASSED": 0, "INDETERMINATE": 1, "TOTAL-FAILED": 2}
+
+
+def validate(pdf: bytes | Path, trust: TrustStore, *, at: datetime | None = None) -> ValidationReport:
+    """A report on every signature and document timestamp, and on changes after them. Nothing is fetched.
+
+    `at` is the time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
+    only a path that cannot be read raises `OSError`.
+    """
+    document = pdf.read_bytes() if isinstance(pdf, Path) else bytes(pdf)
+    moment = at or datetime.now(UTC)
+    digest = hashlib.sha256(document).hexdigest()
+    try:
+        return _Validation(document, digest, trust, moment).report()
+    # Files are hostile: pyHanko's reader raises bare KeyError, ValueError, AssertionError and others on some.
+    except Exception as error:  # noqa: BLE001
+        # Where it stopped, without the error's text: that may quote the document.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        _log.warning("validation gave up: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+        return ValidationReport(
+            indication="TOTAL-FAILED",
+            sub_indication="FORMAT_FAILURE",
+            explanation=f"{explain('FORMAT_FAILURE')} ({type(error).__name__})",
+            sha256=digest,
+            validated_at=moment,
+        )
+
+
+# A timestamp that holds but for evidence about revocation, as before augmentation: its time is shown, not relied on.
+_TIME_SHOWN: Final = frozenset({AdESPassed.OK, AdESIndeterminate.TRY_LATER})
+
+
+@dataclass
+class _Judgement:
+    outcome: AdESSubIndic
+    time: datetime | None = None
+    note: str = ""
+
+
+class _Validation:
+    """One document being validated."""
+
+    def __init__(self, document: bytes, digest: str, trust: TrustStore, at: datetime) -> None:
+        self.document = document
+        self.digest = digest
+        self.at = at
+        self.trust = trust
+        self.reader = PdfFileReader(BytesIO(document), strict=True)
+        self.signatures: list[EmbeddedPdfSignature] = list(self.reader.embedded_signatures)
+        for signature in self.signatures:
+            signature.compute_integrity_info(skip_diff=True)
+        self.knowledge = _read_store(self.reader)
+        self.specification = specification(trust, self.knowledge)
+        self.timing = ValidationTimingInfo(
+            validation_time=at, best_signature_time=at, point_in_time_validation=True
+        )
+        self.revisions = self._read_revisions()
+        self.changes = changes.review(self.reader, self.signatures, document, self.revisions)
+        self.proofs = POEManager(current_dt_override=at)
+
+    def report(self) -> ValidationReport:
+        signed = [item for item in self.signatures if item.sig_object_type != "/DocTimeStamp"]
+        stamps = [item for item in self.signatures if item.sig_object_type == "/DocTimeStamp"]
+        if not self.signatures:
+            return self._report("INDETERMINATE", "SIGNED_DATA_NOT_FOUND", (), ())
+        judged_stamps: dict[int, _Judgement] = {}
+        for stamp in reversed(stamps):
+            judged_stamps[stamp.signed_revision] = judgement = run(self._judge_stamp(stamp))
+            if judgement.outcome is AdESPassed.OK:
+                self._prove(stamp)
+        holding = [number for number, item in judged_stamps.items() if item.outcome is AdESPassed.OK]
+        signature_results = tuple(self._signature_result(item, holding) for item in signed)
+        stamp_results = tuple(
+            self._stamp_result(item, judged_stamps[item.signed_revision]) for item in stamps
+        )
+        results: list[SignatureResult | DocumentTimestampResult] = [*signature_results, *stamp_results]
+        worst = max(results, key=lambda item: _RANK[item.indication])
+        if not signature_results and worst.indication == "TOTAL-PASSED":
+            return self._report("INDETERMINATE", "SIGNED_DATA_NOT_FOUND", (), stamp_results)
+        return self._report(
+            worst.indication, worst.sub_indication, signature_results, stamp_results, worst.explanation
+        )
+
+    def _report(
+        self,
+        indication: Indication,
+        sub_indication: str | None,
+        signatures: tuple[SignatureResult, ...],
+        stamps: tuple[DocumentTimestampResult, ...],
+        explanation: str = "",
+    ) -> ValidationReport:
+        return ValidationReport(
+            indication=indication,
+            sub_indication=sub_indication,
+            explanation=explanation or explain(sub_indication),
+            sha256=self.digest,
+            validated_at=self.at,
+            signatures=signatures,
+            document_timestamps=stamps,
+            modifications=self.changes.modifications,
+            revisions=self.revisions,
+        )
+
+    def _read_revisions(self) -> tuple[Revision, ...]:
+        found = []
+        running = hashlib.sha256()
+        done = 0
+        for number in range(self.reader.xrefs.total_revisions):
+            length = end_of_revision(self.document, self.reader, number)
+            running.update(memoryview(self.document)[done:length])
+            done = length
+            found.append(Revision(number, length, running.hexdigest()))
+        return tuple(found)
+
+    # Judging
+
+    async def _judge_stamp(self, stamp: EmbeddedPdfSignature) -> _Judgement:
+        digest = stamp.compute_digest()
+        judgement = await self._judge_token(stamp.signed_data, lambda _: digest)
+        return self._with_structure(stamp, judgement)
+
+    async def _judge_token(self, token: cms.SignedData, imprint: Any) -> _Judgement:
+        """A timestamp token, at the present and then by the proofs there are (EN 319 102-1 5.4, 5.6.2.4)."""
+        result = await ades_timestamp_validation(
+            token,
+            self.specification,
+            imprint,
+            timing_info=self.timing,
+            validation_data_handlers=self._handlers(),
+        )
+        outcome = await self._judge_past(token, result.ades_subindic, self.proofs)
+        return _Judgement(outcome, token_time(token))
+
+    async def _judge_past(
+        self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager
+    ) -> AdESSubIndic:
+        """The outcome at the present, or a better one by the proofs of existence (EN 319 102-1 5.6.2.4)."""
+        if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
+            outcome = self._refine(signed, outcome, proofs)
+        if outcome not in PAST_MAY_HELP:
+            return outcome
+        past: AdESSubIndic = await ades_past_signature_validation(
+            signed, self.specification, copy(proofs), outcome, init_control_time=self.at
+        )
+        # Where the past does not help either, the present outcome says more.
+        return past if past is AdESPassed.OK else outcome
+
+    def _refine(self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager) -> AdESSubIndic:
+        """pyHanko has one outcome for all other faults of a chain. Where the chain itself holds at the time of the
+        signature, what is amiss is the evidence about revocation, or a CA certificate that ended since.
+        """
+        certificates = generic_cms.extract_certs_for_validation(signed)
+        others = [*certificates.other_certs, *self.knowledge.known_certs]
+        time = copy(proofs)[signed["signer_infos"][0]["signature"].native]
+        try:
+            self.trust.path(certificates.signer_cert, others, at=time)
+        except NotTrusted:
+            return outcome
+        try:
+            self.trust.path(certificates.signer_cert, others, at=self.at)
+        except NotTrusted:
+            return AdESIndeterminate.OUT_OF_BOUNDS_NO_POE
+        return AdESIndeterminate.TRY_LATER
+
+    async def _judge_signature(self, signature: EmbeddedPdfSignature) -> _Judgement:
+        """A signature with its timestamps (EN 319 102-1 5.5, 5.6.3)."""
+        value = signature.signer_info["signature"].native
+        proofs = copy(self.proofs)
+        time: datetime | None = None
+        for token in timestamp_tokens(signature.signer_info):
+            judged = await self._judge_token(
+                token, generic_cms.message_imprint_checker(signature.signer_info)
+            )
+            if judged.outcome in _TIME_SHOWN and judged.time is not None:
+                time = min(time or judged.time, judged.time)
+            if judged.outcome is AdESPassed.OK:
+                proofs.register(value, POEType.VALIDATION, judged.time)
+        result = await ades_basic_validation(
+            signature.signed_data,
+            self.specification,
+            timing_info=self.timing,
+            raw_digest=signature.compute_digest(),
+            validation_data_handlers=self._handlers(),
+        )
+        outcome = await self._judge_past(signature.signed_data, result.ades_subindic, proofs)
+        if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
+            outcome = AdESIndeterminate.NOT_YET_VALID
+        return self._with_structure(signature, _Judgement(outcome, time))
+
+    def _with_structure(self, signature: EmbeddedPdfSignature, judgement: _Judgement) -> _Judgement:
+        """A signature must cover its whole revision, and later changes must be ones it allows."""
+        if judgement.outcome.status == AdESFailure.HASH_FAILURE.status:
+            return judgement
+        coverage: SignatureCoverageLevel = cast(Any, signature).coverage
+        if coverage < SignatureCoverageLevel.ENTIRE_REVISION:
+            return _Judgement(
+                AdESFailure.FORMAT_FAILURE, judgement.time, "Signaturen dekker ikke hele dokumentet."
+            )
+        if not self.changes.permitted_after(signature.signed_revision):
+            return _Judgement(AdESFailure.FORMAT_FAILURE, judgement.time, _NOT_PERMITTED)
+        return judgement
+
+    def _handlers(self) -> Any:
+        return bootstrap_validation_data_handlers(
+            self.specification, timing_info=self.timing, poe_manager_override=copy(self.proofs)
+        )
+
+    def _prove(self, stamp: EmbeddedPdfSignature) -> None:
+        """Everything the timestamp covers existed at its time (EN 319 102-1 5.6.2.3)."""
+        time = token_time(stamp.signed_data)
+
+        def proven(item: Any) -> None:
+            self.proofs.register(item, POEType.VALIDATION, time)
+
+        last = self.reader.xrefs.total_revisions - 1
+        if stamp.signed_revision == last:
+            store = self.knowledge
+        else:
+            store = _read_store(self.reader.get_historical_resolver(stamp.signed_revision))
+        for item in (*store.known_certs, *store.known_crls, *store.known_ocsps):
+            proven(item)
+        for signature in self.signatures:
+            if signature.signed_revision >= stamp.signed_revision:
+                continue
+            tokens = timestamp_tokens(signature.signer_info)
+            for signed in (signature.signed_data, *tokens):
+                for certificate in signed["certificates"]:
+                    proven(certificate.chosen)
+                proven(signed["signer_infos"][0]["signature"].native)
+
+    # Reporting
+
+    def _signature_result(self, signature: EmbeddedPdfSignature, stamps: list[int]) -> SignatureResult:
+        judgement = run(self._judge_signature(signature))
+        outcome = judgement.outcome
+        certificate = signature.signer_cert
+        level: Level | None = None
+        if outcome.status != AdESFailure.HASH_FAILURE.status:
+            level = "B-B" if judgement.time is None else "B-T"
+            if (
+                level == "B-T"
+                and outcome is AdESPassed.OK
+                and (self.knowledge.known_ocsps or self.knowledge.known_crls)
+            ):
+                # Nothing is fetched, so what passed did so by the evidence in the document.
+                level = "B-LTA" if any(number > signature.signed_revision for number in stamps) else "B-LT"
+        revision = self.revisions[signature.signed_revision]
+        return SignatureResult(
+            field=signature.field_name,
+            signer=common_name(certificate.subject),
+            issuer=common_name(certificate.issuer),
+            level=level,
+            time=judgement.time,
+            indication=indication(outcome),
+            sub_indication=sub_indication(outcome),
+            explanation=judgement.note or explain(sub_indication(outcome)),
+            algorithm=describe_algorithm(
+                signature.signer_info["signature_algorithm"], signature.md_algorithm, certificate
+            ),
+            certificate_sha256=certificate.sha256.hex(),
+            certificate_serial=f"{certificate.serial_number:x}",
+            certifies=signature.docmdp_level is not None and self._is_certification(signature),
+            revision=revision.number,
+            revision_sha256=revision.sha256,
+            claimed_time=signature.self_reported_timestamp,
+        )
+
+    def _stamp_result(self, stamp: EmbeddedPdfSignature, judgement: _Judgement) -> DocumentTimestampResult:
+        certificate = stamp.signer_cert
+        revision = self.revisions[stamp.signed_revision]
+        return DocumentTimestampResult(
+            field=stamp.field_name,
+            authority=common_name(certificate.subject),
+            time=judgement.time if judgement.outcome in _TIME_SHOWN else None,
+            indication=indication(judgement.outcome),
+            sub_indication=sub_indication(judgement.outcome),
+            explanation=judgement.note or explain(sub_indication(judgement.outcome)),
+            algorithm=describe_algorithm(
+                stamp.signer_info["signature_algorithm"], stamp.md_algorithm, certificate
+            ),
+            certificate_sha256=certificate.sha256.hex(),
+            revision=revision.number,
+            revision_sha256=revision.sha256,
+        )
+
+    def _is_certification(self, signature: EmbeddedPdfSignature) -> bool:
+        root = self.reader.root
+        if "/Perms" not in root or "/DocMDP" not in root["/Perms"]:
+            return False
+        own = signature.sig_field.raw_get("/V")
+        certifying = root["/Perms"].raw_get("/DocMDP")
+        return bool(own.reference == certifying.reference)
+
+
+def _read_store(handler: Any) -> LocalKnowledge:
+    """Certificates, OCSP responses and CRLs of the document security store."""
+    try:
+        store = DocumentSecurityStore.read_dss(handler)
+    except NoDSSFoundError:
+        return LocalKnowledge()
+    return LocalKnowledge(
+        known_ocsps=[
+            part
+            for item in store.ocsps
+            for part in OCSPContainer.load_multi(ocsp.OCSPResponse.load(item.get_object().data))
+        ],
+        known_crls=[CRLContainer(crl.CertificateList.load(item.get_object().data)) for item in store.crls],
+        known_certs=list(store.load_certs()),
+    )

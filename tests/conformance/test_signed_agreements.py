@@ -1,0 +1,69 @@
+"""veraPDF's verdict on everything that a signed agreement leaves behind, at every revision, in both languages."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.bootstrap import event_file, open_services
+from service.config import load_settings
+from service.domain.agreement import Agreement, Status
+from service.pipeline.drive import drive
+from service.pipeline.intake import receive
+from service.pipeline.services import Services
+from tests.conformance.verapdf import report, verapdf
+
+pytestmark = [pytest.mark.office, pytest.mark.pki, pytest.mark.conformance]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    settings = load_settings({"SIGNERT_HOME": str(tmp_path_factory.mktemp("home"))})
+    with open_services(settings, publisher=event_file(settings), hand_over=lambda *_: None) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def agreements(services: Services) -> list[Agreement]:
+    """Every example in bokmål and in nynorsk, signed."""
+    signed = []
+    for path in sorted(EXAMPLES.glob("*.json")):
+        for language in ("nb", "nn"):
+            agreement = {**json.loads(path.read_text()), "language": language}
+            payload = {"command_id": str(uuid.uuid4()), "agreement": agreement}
+            signed.append(drive(services, receive(services, "submit", payload)).agreement)
+    assert {a.current.status for a in signed} == {Status.SIGNED}
+    return signed
+
+
+def test_every_revision_is_pdf_a_2a_and_pdf_ua_1(
+    services: Services, agreements: list[Agreement], tmp_path: Path
+) -> None:
+    paths = []
+    for agreement in agreements:
+        version = agreement.current
+        for number, revision in enumerate(version.revisions):
+            paths.append(tmp_path / f"{version.language}-{agreement.id}-{number}-{revision.field}.pdf")
+            paths[-1].write_bytes(services.ledger.get_blob(agreement.id, revision.sha256, "pdf"))
+    assert len(paths) >= 6 * len(agreements)
+    failures = verapdf(paths, "2a") + verapdf(paths, "ua1")
+    assert not failures, report(failures)
+
+
+def test_every_receipt_is_pdf_a_3a_and_pdf_ua_1(
+    services: Services, agreements: list[Agreement], tmp_path: Path
+) -> None:
+    paths = []
+    for agreement in agreements:
+        version = agreement.current
+        assert version.receipt_pdf_sha256
+        paths.append(tmp_path / f"{version.language}-{agreement.id}.pdf")
+        paths[-1].write_bytes(services.ledger.get_blob(agreement.id, version.receipt_pdf_sha256, "pdf"))
+    failures = verapdf(paths, "3a") + verapdf(paths, "ua1")
+    assert not failures, report(failures)

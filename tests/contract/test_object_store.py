@@ -1,0 +1,133 @@
+"""Every `ObjectStore` keeps the contract of `service.domain.ports`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.adapters.directory import DirectoryStore
+from service.domain.ports import ObjectStore
+from service.errors import AlreadyExists, NotFound, StoreError
+
+StoreFactory = Callable[[], ObjectStore]
+
+
+@pytest.fixture(params=["directory"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> StoreFactory:
+    """Opens the same store anew at each call, as another process would."""
+    return {"directory": lambda: DirectoryStore(tmp_path / "store")}[request.param]
+
+
+@pytest.fixture
+def store(open_store: StoreFactory) -> ObjectStore:
+    return open_store()
+
+
+def test_what_is_created_is_read_back_by_another_process(open_store: StoreFactory) -> None:
+    open_store().create("a/b.json", b"body")
+    assert open_store().get("a/b.json") == b"body"
+
+
+def test_create_never_replaces(store: ObjectStore) -> None:
+    store.create("a/b", b"first")
+    with pytest.raises(AlreadyExists):
+        store.create("a/b", b"second")
+    assert store.get("a/b") == b"first"
+
+
+def test_put_replaces(store: ObjectStore) -> None:
+    store.put("a", b"first")
+    store.put("a", b"second")
+    assert store.get("a") == b"second"
+
+
+def test_an_empty_body_is_a_body(store: ObjectStore) -> None:
+    store.create("empty", b"")
+    assert store.exists("empty")
+    assert store.get("empty") == b""
+
+
+@pytest.mark.parametrize("key", ["missing", "a/missing", "a/b/below-an-object", "a"])
+def test_a_key_that_is_not_there(store: ObjectStore, key: str) -> None:
+    store.create("a/b", b"x")
+    with pytest.raises(NotFound):
+        store.get(key)
+    assert not store.exists(key)
+
+
+def test_deleting_twice_is_the_same_as_once(store: ObjectStore) -> None:
+    store.create("a/b/c", b"x")
+    store.create("a/d", b"y")
+    store.delete("a/b/c")
+    store.delete("a/b/c")
+    assert list(store.list()) == ["a/d"]
+    store.create("a/b/c", b"again")
+    assert store.get("a/b/c") == b"again"
+
+
+def test_list_is_sorted_and_by_prefix(store: ObjectStore) -> None:
+    for key in ["b/2", "b/10", "b.c", "a/x/y", "b/1/deep"]:
+        store.create(key, b"")
+    assert list(store.list()) == ["a/x/y", "b.c", "b/1/deep", "b/10", "b/2"]
+    assert list(store.list("b/")) == ["b/1/deep", "b/10", "b/2"]
+    assert list(store.list("b/1")) == ["b/1/deep", "b/10"]
+    assert list(store.list("none/")) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/a", "a/", "a//b", "../a", "a/../b", ".", "a b", "å", "a\x00", "x" * 513]
+)
+def test_keys_that_are_no_keys(store: ObjectStore, key: str) -> None:
+    for use in (
+        store.get,
+        store.exists,
+        store.delete,
+        lambda k: store.create(k, b""),
+        lambda k: store.put(k, b""),
+    ):
+        with pytest.raises(StoreError) as caught:
+            use(key)
+        assert not isinstance(caught.value, NotFound)
+
+
+def test_of_many_racing_creations_one_wins(open_store: StoreFactory) -> None:
+    for race in range(10):
+        wins: list[int] = []
+        start = threading.Barrier(8)
+
+        def write(
+            number: int, race: int = race, wins: list[int] = wins, start: threading.Barrier = start
+        ) -> None:
+            own = open_store()
+            start.wait()
+            try:
+                own.create(f"race/{race}", str(number).encode())
+            except AlreadyExists:
+                return
+            wins.append(number)
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(wins) == 1
+        assert open_store().get(f"race/{race}") == str(wins[0]).encode()
+
+
+def test_creations_and_deletions_of_neighbours_do_not_disturb_each_other(open_store: StoreFactory) -> None:
+    def churn(number: int) -> None:
+        own = open_store()
+        for turn in range(50):
+            own.create(f"work/shared/{number}-{turn}", b"x")
+            own.delete(f"work/shared/{number}-{turn}")
+
+    threads = [threading.Thread(target=churn, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(open_store().list("work/")) == []

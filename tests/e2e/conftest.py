@@ -1,0 +1,138 @@
+"""A whole installation in a temporary folder: embedded broker, directory store, development PKI, a real worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+from service.adapters.broker import EmbeddedBroker
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+class Installation:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environ = {k: v for k, v in os.environ.items() if not k.startswith("SIGNERT_")} | {
+            "SIGNERT_HOME": str(home),
+            "SIGNERT_CONCURRENCY": "1",
+            "NO_COLOR": "1",
+        }
+        self.events: list[dict[str, Any]] = []
+
+    @property
+    def log(self) -> Path:
+        return self.home / "worker.log"
+
+    def signert(self, *arguments: str | Path, ok: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run the command line; `ok` is the exit code expected, None for any."""
+        done = subprocess.run(
+            [sys.executable, "-m", "service.entrypoints.cli", *map(str, arguments)],
+            env=self.environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+        if ok is not None:
+            assert done.returncode == ok, done.stdout + done.stderr
+        return done
+
+    def json(self, *arguments: str | Path, ok: int | None = 0) -> Any:
+        return json.loads(self.signert(*arguments, "--json", ok=ok).stdout)
+
+    def submitted(self, agreement: Mapping[str, Any], name: str = "agreement.json") -> dict[str, Any]:
+        """An agreement taken through the queue to its end."""
+        path = self.home / name
+        path.write_text(json.dumps(agreement))
+        found: dict[str, Any] = self.json("submit", path, "--wait")
+        return found
+
+    @contextlib.contextmanager
+    def broker(self) -> Iterator[Connection]:
+        with EmbeddedBroker(self.home / "broker") as url, Connection(url) as connection:
+            yield connection
+
+    def event(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+        """The first event, published since the installation began or soon, that is the one wanted."""
+        deadline = time.monotonic() + seconds
+        with (
+            self.broker() as connection,
+            contextlib.closing(connection.SimpleQueue("signert.events")) as queue,
+        ):
+            while True:
+                for event in self.events:
+                    if wanted(event):
+                        return event
+                message = queue.get(timeout=max(0.1, deadline - time.monotonic()))
+                self.events.append(json.loads(message.body))
+                message.ack()
+
+    def send(
+        self, body: str | bytes, *, headers: Mapping[str, Any], content_type: str = "application/json"
+    ) -> None:
+        """Put a raw message on the command queue, as a system that knows nothing of Celery would."""
+        with (
+            self.broker() as connection,
+            contextlib.closing(connection.SimpleQueue("signert.commands")) as queue,
+        ):
+            queue.producer.publish(
+                body, content_type=content_type, content_encoding="utf-8", headers=dict(headers),
+                serializer=None, routing_key="signert.commands", exchange="",
+            )  # fmt: skip
+
+    def send_command(self, payload: Any, task: str = "signert.v1.submit") -> str:
+        task_id = str(uuid.uuid4())
+        embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+        body = json.dumps([[], {"command": payload}, embed])
+        self.send(body, headers={"id": task_id, "task": task, "lang": "py", "argsrepr": "", "kwargsrepr": ""})
+        return task_id
+
+    def quarantined(self) -> list[Path]:
+        return sorted((self.home / "store/quarantine").glob("*.json"))
+
+
+@contextlib.contextmanager
+def running_worker(installation: Installation) -> Iterator[subprocess.Popen[bytes]]:
+    with installation.log.open("ab") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "service.entrypoints.cli", "worker"],
+            env=installation.environ, cwd=ROOT, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        yield worker
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        try:
+            worker.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    found = Installation(tmp_path_factory.mktemp("signert"))
+    with running_worker(found):
+        yield found
+
+
+@pytest.fixture(scope="session")
+def example() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EXAMPLES / "agreement.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="session")
+def signed(installation: Installation, example: dict[str, Any]) -> dict[str, Any]:
+    """The complete example, signed."""
+    return installation.submitted(example)

@@ -1,0 +1,71 @@
+"""Stand-ins for unit tests that do the real work in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from service.errors import AlreadyExists, NotFound
+
+
+class MemoryStore:
+    """`ObjectStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def create(self, key: str, body: bytes) -> None:
+        with self._lock:
+            if key in self.objects:
+                raise AlreadyExists(key)
+            self.objects[key] = body
+
+    def put(self, key: str, body: bytes) -> None:
+        self.objects[key] = body
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self.objects[key]
+        except KeyError:
+            raise NotFound(key) from None
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        yield from sorted(k for k in self.objects if k.startswith(prefix))
+
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+
+class ManualClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self, start: datetime = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)) -> None:
+        self._now = start
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, step: timedelta) -> None:
+        self._now += step
+
+
+class EventList:
+    """`Publisher` that keeps what it was given; raises `failure` instead while that is set."""
+
+    def __init__(self) -> None:
+        self.events: list[Mapping[str, object]] = []
+        self.failure: Exception | None = None
+
+    def publish(self, event: Mapping[str, object]) -> None:
+        if self.failure:
+            raise self.failure
+        self.events.append(event)
+
+    @property
+    def types(self) -> list[object]:
+        return [e["type"] for e in self.events]

@@ -1,0 +1,27 @@
+"""What is only drawn becomes an artifact; what may be read is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.adapters.pdf.artifacts import marked
+
+LINE = b"q 1 w 10 20 m 30 20 l S Q"
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"/P<</MCID 0>>BDC BT (EMC BDC) Tj ET EMC\n" + LINE, 1),
+        (LINE + b" /Artifact BMC 0 0 5 5 re f EMC " + LINE, 2),
+        (b"q 0 0 595 842 re W* n\n/P <</MCID 0>> BDC BT <0B0C> Tj ET EMC Q", 0),
+        (b"BT (unmarked text) Tj ET " + LINE, 0),
+        (b"q 10 0 0 10 0 0 cm /Im1 Do Q 0 0 5 5 re f", 0),
+        (b"", 0),
+    ],
+)
+def test_only_unmarked_drawings_are_marked(content: bytes, wanted: int) -> None:
+    after = marked(content)
+    assert after.count(b"/Artifact BMC") - content.count(b"/Artifact BMC") == wanted
+    assert after.replace(b"\n/Artifact BMC", b"").replace(b"\nEMC", b"").split() == content.split()
+    assert marked(after) == after
