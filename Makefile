@@ -10,7 +10,7 @@ help: ## This list
 
 setup: $(STAMP) ## Install what everything needs (Debian packages by apt, the rest in .venv)
 
-$(STAMP): requirements/dev.lock pyproject.toml packages.txt scripts/setup.sh
+$(STAMP): requirements/setup.lock requirements/dev.lock pyproject.toml packages.txt scripts/setup.sh
 	@PYTHON=$(PYTHON) scripts/setup.sh
 
 demo: $(STAMP) ## One agreement from queue to receipt, on the embedded default

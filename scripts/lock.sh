@@ -2,7 +2,7 @@
 # Write requirements/*.lock from pyproject.toml: exact versions and hashes, no registry's address.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-compile=(.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes
-         --no-emit-index-url --no-header pyproject.toml --extra embedded --extra development)
-"${compile[@]}" -o requirements/runtime.lock
-"${compile[@]}" --group dev -o requirements/dev.lock
+compile=(.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header)
+"${compile[@]}" requirements/setup.in -o requirements/setup.lock
+"${compile[@]}" pyproject.toml --extra embedded --extra development -o requirements/runtime.lock
+"${compile[@]}" pyproject.toml --extra embedded --extra development --group dev -o requirements/dev.lock

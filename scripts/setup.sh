@@ -34,6 +34,10 @@ if [ ! -x .venv/bin/python ]; then
   "$interpreter" -m venv .venv
 fi
 echo "Installing the locked Python packages into .venv"
-.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
-.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/setup.lock
+# uv takes 3 s where pip takes 37 s; an index set for pip serves it too.
+if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}; fi
+install=(.venv/bin/uv pip install -q --python .venv/bin/python)
+"${install[@]}" --require-hashes -r requirements/dev.lock
+"${install[@]}" --no-deps --no-build-isolation -e .
 touch .venv/.installed

@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from service.domain.template_fields import SHAPES
 from service.errors import TemplateError
 
 __all__ = [
@@ -244,83 +245,6 @@ _FORMATS: Mapping[Kind, Mapping[str, _Format]] = {
     "receipt": _RECEIPT_FORMATS,
 }
 
-# Every field that a template may name, so that an optional one which was not sent is empty, not undefined.
-_NEED = {"need": "", "measure": "", "responsible": "", "deadline": "", "status": ""}
-_PERSON = {"first_name": "", "last_name": "", "phone": "", "email": ""}
-_UNIT = {"number": "", "name": ""}
-_REPRESENTATIVE = {**_PERSON, "organisation": _UNIT, "title": ""}
-_NAV = {**_PERSON, "ident": "", "unit": _UNIT}
-_AGREEMENT_SHAPE: Mapping[str, Any] = {
-    "id": "",
-    "number": "",
-    "version": "",
-    "language": "",
-    "measure": "",
-    "origin": "",
-    "case": {"system": "", "reference": ""},
-    "unit": _UNIT,
-    "period": {"start": "", "end": ""},
-    "parties": {
-        "participant": {**_PERSON, "national_id": "", "address_protection": ""},
-        "guardian": {**_PERSON, "national_id": "", "kind": "", "scope": "", "verification_code": ""},
-        "employer": _REPRESENTATIVE,
-        "mentor": {**_PERSON, "national_id": ""},
-        "organiser": _REPRESENTATIVE,
-        "adviser": _NAV,
-        "decider": _NAV,
-    },
-    "contacts": [{"name": "", "role": "", "unit": "", "phone": "", "email": ""}],
-    "position": {"title": "", "tasks": "", "percentage": "", "days_per_week": ""},
-    "goals": [{"category": "", "description": ""}],
-    "accommodation": [_NEED],
-    "aids": [{"description": "", "responsible": "", "deadline": "", "status": ""}],
-    "training": [{"description": "", "responsible": "", "deadline": ""}],
-    "follow_up": {
-        "plan": "",
-        "interval_weeks": "",
-        "meetings": [{"date": "", "topic": ""}],
-        "evaluations": [{"date": "", "topic": ""}],
-        "commitments": [{"description": "", "deadline": ""}],
-    },
-    "family_relation": {"related": False, "explanation": ""},
-    "inclusion_grant": {"lines": [{"kind": "", "amount": "", "description": ""}], "reason": ""},
-    "mentor": {"tasks": "", "hours_per_week": "", "hourly_wage": "", "limit_months": ""},
-    "exceptions": {"backdated": {"reason": ""}},
-}
-_SIGNATURE = {
-    "field": "",
-    "role": "",
-    "name": "",
-    "on_behalf_of": "",
-    "signed_at": "",
-    "certificate": {"subject": "", "issuer": "", "serial": "", "sha256": ""},
-    "level": "",
-    "indication": "",
-}
-_RECEIPT_SHAPE: Mapping[str, Any] = {
-    "receipt_version": "",
-    "agreement": {
-        "id": "",
-        "number": "",
-        "version": "",
-        "case": {"system": "", "reference": ""},
-        "title": "",
-        "language": "",
-        "measure": "",
-    },
-    "supersedes": {"version": "", "sha256": ""},
-    "document": {"sha256": "", "sha512": "", "bytes": "", "pages": "", "storage_key": ""},
-    "template": {"name": "", "version": "", "sha256": ""},
-    "input": {"sha256": "", "storage_key": ""},
-    "signatures": [_SIGNATURE],
-    "seal": _SIGNATURE,
-    "document_timestamps": [{"time": "", "authority": ""}],
-    "validation": {"indication": "", "report_sha256": "", "storage_key": ""},
-    "log": {"seq": "", "sha256": "", "storage_key": ""},
-    "issued_at": "",
-}
-_SHAPES: Mapping[Kind, Mapping[str, Any]] = {"agreement": _AGREEMENT_SHAPE, "receipt": _RECEIPT_SHAPE}
-
 
 def _matches(pattern: str, path: str) -> bool:
     """Whether `path` is the pattern's place or beneath it; `*` stands for one segment."""
@@ -412,7 +336,7 @@ def context(kind: Kind, data: Mapping[str, Any], *, labels: Labels, language: st
     Raises `TemplateError` (`label_missing`, `unknown_language`).
     """
     presenter = _Presenter(kind, labels, language)
-    tree: dict[str, Any] = presenter.tree(data, _SHAPES[kind])
+    tree: dict[str, Any] = presenter.tree(data, SHAPES[kind])
     if kind == "receipt":
         return tree
 
@@ -475,7 +399,7 @@ def example_contexts(kind: Kind) -> dict[str, dict[str, Any]]:
     required = ("participant", "employer", "adviser")
     contexts: dict[str, dict[str, Any]] = {}
     for name, full in (("full", True), ("empty", False)):
-        tree: dict[str, Any] = fill(_SHAPES[kind], full=full)
+        tree: dict[str, Any] = fill(SHAPES[kind], full=full)
         if kind == "agreement":
             for role in ROLES:
                 party = tree["parties"][role] if full or role in required else {}

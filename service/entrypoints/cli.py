@@ -29,7 +29,7 @@ from service.bootstrap import (
 from service.config import Settings, load_settings
 from service.domain.agreement import Agreement, Status, Version, fold
 from service.entrypoints import output
-from service.errors import CommandRejected, NotFound, SignertError
+from service.errors import CommandRejected, FieldError, NotFound, SignertError
 from service.pipeline.ledger import Ledger
 from service.pipeline.work import Workbook
 
@@ -101,6 +101,7 @@ def submit(
             f"nothing ended within {timeout} s; command {payload['command_id']} is kept and goes on",
             code="timeout", remedy="Is a worker running (`signert worker`)? Look again with `signert show ID`.",
         )  # fmt: skip
+    _refuse_rejected(ended)
     _show(settings, ended, as_json=as_json)
 
 
@@ -132,9 +133,16 @@ def run(load: Callable[[], Settings], file: Any, as_json: bool) -> None:
                 code=outcome.parked.code,
                 remedy=f"{outcome.parked.remedy} Then go on with `signert sweep --all`.".strip(),
             )
+        _refuse_rejected(outcome.agreement)
         _show(settings, outcome.agreement, as_json=as_json)
-        if outcome.agreement.current.status is Status.REJECTED:
-            raise SignertError("the agreement was refused", code="rejected", remedy="See the reason above.")
+
+
+def _refuse_rejected(agreement: Agreement) -> None:
+    """Raise `CommandRejected` when data and template could not become a document."""
+    if agreement.current.status is Status.REJECTED:
+        said = agreement.head.data
+        faults = [FieldError(**error) for error in said["errors"]]
+        raise CommandRejected(f"agreement {agreement.id} was refused", faults, code=said["code"])
 
 
 def _no_other_worker(capability: object, _agreement_id: str) -> None:
@@ -328,6 +336,14 @@ def templates_check(
     findings = {f"{n} {v}": check_template(catalogue, n, v) for n, v in asked}
     output.findings(findings, as_json=as_json)
     raise SystemExit(EXIT_FAILED if any(findings.values()) else 0)
+
+
+@templates.command("lock")
+@as_json_option
+@settings_option
+def templates_lock(load: Callable[[], Settings], as_json: bool) -> None:
+    """Publish every version that is not published yet: its hashes are fixed, and it never changes again."""
+    output.locked(open_catalogue(load()).lock(), as_json=as_json)
 
 
 def _ledger(settings: Settings) -> Ledger:

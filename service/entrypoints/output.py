@@ -298,6 +298,16 @@ def templates(found: Sequence[Manifest], *, as_json: bool) -> None:
         )
 
 
+def locked(published: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        _json([{"name": name, "version": version} for name, version in published])
+        return
+    for name, version in published:
+        click.echo(f"published {name} {version}")
+    if not published:
+        click.echo("every version is published, and none has changed")
+
+
 def findings(found: Mapping[str, Sequence[Finding]], *, as_json: bool) -> None:
     if as_json:
         _json({name: [f.as_json() for f in several] for name, several in found.items()})

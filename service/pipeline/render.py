@@ -51,7 +51,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     data = ledger.get_json(agreement.id, version.input_sha256)
     roles = {p.role for p in version.parties}
     try:
-        document = _typeset(services, template, data, identifier=agreement.id)
+        document = _typeset(services, template, data, identifier=agreement.id, version=version.number)
     except (TemplateError, NotArchivable) as exc:
         if exc.code not in _DATA_FAULTS:
             raise
@@ -141,6 +141,7 @@ def render_receipt(services: Services, agreement: Agreement, _step: Step) -> Dra
         services.templates.get(*RECEIPT_TEMPLATE, version.language),
         stated,
         identifier=agreement.id,
+        version=version.number,
         attachments=[Attachment("receipt.json", "application/json", "Receipt (RFC 8785 JSON)", body)],
     )
     pdf = place_fields(rendered.pdf, _organisation_fields(version.language))
@@ -159,13 +160,17 @@ def _typeset(
     data: Mapping[str, Any],
     *,
     identifier: str,
+    version: int,
     attachments: Sequence[Attachment] = (),
 ) -> Typeset:
     tools, manifest = services.typesetting, template.manifest
     title, language, created = template.title, _LOCALES[template.language], services.clock.now()
     docx = tools.fill(
         template.docx,
-        context(manifest.kind, data, labels=template.labels, language=template.language),
+        {
+            **context(manifest.kind, data, labels=template.labels, language=template.language),
+            "version": str(version),
+        },
         title=title,
         language=language,
         created=created,

@@ -15,7 +15,7 @@ from jinja2 import StrictUndefined, Template, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from lxml import etree
 
-from service.adapters.docx.package import parse, story_parts
+from service.adapters.docx.package import W, parse, story_parts
 from service.domain.template import Finding
 
 __all__ = ["TAG", "compiled", "environment", "line_text", "source", "tag_findings"]
@@ -80,7 +80,17 @@ def tag_findings(parts: dict[str, bytes]) -> list[Finding]:
     """Tags that are not well-formed, or use more of Jinja than a template may."""
     findings = []
     for name in story_parts(parts):
-        text = source(etree.tostring(parse(parts[name]), encoding="unicode"))
+        root = parse(parts[name])
+        findings += [
+            Finding(
+                f"{name}: {torn}",
+                "template_syntax",
+                "A tag does not end in the paragraph where it begins.",
+                "Write each tag whole, with both of its brackets.",
+            )
+            for torn in _torn_tags(root)
+        ]
+        text = source(etree.tostring(root, encoding="unicode"))
         try:
             tree = environment().parse(text)
         except TemplateSyntaxError as exc:
@@ -103,6 +113,14 @@ def tag_findings(parts: dict[str, bytes]) -> list[Finding]:
             for what, line in _forbidden(tree)
         ]
     return findings
+
+
+def _torn_tags(root: etree._Element) -> Iterator[str]:
+    """Paragraphs with half a tag: docxtpl takes the other half from the next one, and drops what is between."""
+    for paragraph in root.iter(f"{W}p"):
+        text = "".join(t.text or "" for t in paragraph.iter(f"{W}t"))
+        if re.search(r"\{[{%]|[%}]\}", TAG.sub("", text)):
+            yield " ".join(text.split())[:120]
 
 
 def _forbidden(tree: nodes.Node) -> Iterator[tuple[str, int]]:

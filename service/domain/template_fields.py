@@ -1,0 +1,88 @@
+"""Every field that a template may name, so that an optional one which was not sent is empty, not undefined.
+
+Agreement: the fields of `service/schemas/agreement.py`, with the agreement's `id` and `version`. Receipt: those
+of `service/domain/receipt.py`. A list stands with one item that shows its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["SHAPES"]
+
+_NEED = {"need": "", "measure": "", "responsible": "", "deadline": "", "status": ""}
+_PERSON = {"first_name": "", "last_name": "", "phone": "", "email": ""}
+_UNIT = {"number": "", "name": ""}
+_REPRESENTATIVE = {**_PERSON, "organisation": _UNIT, "title": ""}
+_NAV = {**_PERSON, "ident": "", "unit": _UNIT}
+_AGREEMENT_SHAPE: Mapping[str, Any] = {
+    "id": "",
+    "number": "",
+    "version": "",
+    "language": "",
+    "measure": "",
+    "origin": "",
+    "case": {"system": "", "reference": ""},
+    "unit": _UNIT,
+    "period": {"start": "", "end": ""},
+    "parties": {
+        "participant": {**_PERSON, "national_id": "", "address_protection": ""},
+        "guardian": {**_PERSON, "national_id": "", "kind": "", "scope": "", "verification_code": ""},
+        "employer": _REPRESENTATIVE,
+        "mentor": {**_PERSON, "national_id": ""},
+        "organiser": _REPRESENTATIVE,
+        "adviser": _NAV,
+        "decider": _NAV,
+    },
+    "contacts": [{"name": "", "role": "", "unit": "", "phone": "", "email": ""}],
+    "position": {"title": "", "tasks": "", "percentage": "", "days_per_week": ""},
+    "goals": [{"category": "", "description": ""}],
+    "accommodation": [_NEED],
+    "aids": [{"description": "", "responsible": "", "deadline": "", "status": ""}],
+    "training": [{"description": "", "responsible": "", "deadline": ""}],
+    "follow_up": {
+        "plan": "",
+        "interval_weeks": "",
+        "meetings": [{"date": "", "topic": ""}],
+        "evaluations": [{"date": "", "topic": ""}],
+        "commitments": [{"description": "", "deadline": ""}],
+    },
+    "family_relation": {"related": False, "explanation": ""},
+    "inclusion_grant": {"lines": [{"kind": "", "amount": "", "description": ""}], "reason": ""},
+    "mentor": {"tasks": "", "hours_per_week": "", "hourly_wage": "", "limit_months": ""},
+    "exceptions": {"backdated": {"reason": ""}},
+}
+_SIGNATURE = {
+    "field": "",
+    "role": "",
+    "name": "",
+    "on_behalf_of": "",
+    "signed_at": "",
+    "certificate": {"subject": "", "issuer": "", "serial": "", "sha256": ""},
+    "level": "",
+    "indication": "",
+}
+_RECEIPT_SHAPE: Mapping[str, Any] = {
+    "receipt_version": "",
+    "agreement": {
+        "id": "",
+        "number": "",
+        "version": "",
+        "case": {"system": "", "reference": ""},
+        "title": "",
+        "language": "",
+        "measure": "",
+    },
+    "supersedes": {"version": "", "sha256": ""},
+    "document": {"sha256": "", "sha512": "", "bytes": "", "pages": "", "storage_key": ""},
+    "template": {"name": "", "version": "", "sha256": ""},
+    "input": {"sha256": "", "storage_key": ""},
+    "signatures": [_SIGNATURE],
+    "seal": _SIGNATURE,
+    "document_timestamps": [{"time": "", "authority": ""}],
+    "validation": {"indication": "", "report_sha256": "", "storage_key": ""},
+    "log": {"seq": "", "sha256": "", "storage_key": ""},
+    "issued_at": "",
+}
+SHAPES: Mapping[str, Mapping[str, Any]] = {"agreement": _AGREEMENT_SHAPE, "receipt": _RECEIPT_SHAPE}
