@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.adapters.directory import DirectoryStore
-from service.config import EMBEDDED_BROKER, Settings
+from service.config import EMBEDDED_BROKER, S3Location, Settings
 from service.domain.agreement import SEAL, Capability
 from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.template import Finding
 
 if TYPE_CHECKING:
+    from service.adapters.s3 import S3Store
     from service.adapters.templates import Catalogue
     from service.pipeline.services import Keys, Services, Typesetting
     from signing import Credential, TrustStore
 
 __all__ = [
+    "check_store",
     "check_template",
     "event_file",
     "event_publisher",
@@ -38,7 +40,7 @@ __all__ = [
     "system_clock",
 ]
 
-HandOver = Callable[[Capability, str], None]
+HandOver = Callable[[Capability, str, str], None]
 
 
 class _SystemClock:
@@ -51,7 +53,24 @@ def system_clock() -> Clock:
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    return DirectoryStore(settings.store)
+    return (
+        _open_s3(settings.store) if isinstance(settings.store, S3Location) else DirectoryStore(settings.store)
+    )
+
+
+def check_store(settings: Settings) -> None:
+    """Refuse a store that agreements would not be safe in: for a worker, once, before its first task.
+
+    Raises `ConfigurationError` when the store is not fit, `StoreError` when it cannot be reached.
+    """
+    if isinstance(settings.store, S3Location):
+        _open_s3(settings.store).check()
+
+
+def _open_s3(place: S3Location) -> S3Store:
+    from service.adapters.s3 import S3Store
+
+    return S3Store(place.bucket, place.prefix, endpoint=place.endpoint, region=place.region, lock=place.lock)
 
 
 def open_catalogue(settings: Settings) -> Catalogue:
@@ -170,4 +189,5 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             hand_over=hand_over,
             open_typesetting=open_typesetting if Capability.RENDER in can else None,
             open_keys=open_keys if Capability.SIGN in can else None,
+            retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
         )

@@ -7,10 +7,11 @@ Secrets are never values of settings: a credential's address names the file that
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
@@ -19,11 +20,29 @@ from service.domain.agreement import SEAL, Capability
 from service.domain.presentation import ROLES
 from service.errors import ConfigurationError
 
-__all__ = ["EMBEDDED_BROKER", "PREFIX", "Settings", "load_settings"]
+__all__ = ["EMBEDDED_BROKER", "PREFIX", "S3Location", "Settings", "load_settings"]
 
 PREFIX: Final = "SIGNERT_"
 EMBEDDED_BROKER: Final = "embedded"
+_BUCKET: Final = re.compile(
+    r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
+    r"(?=.{0,256}$)(?:/(?P<prefix>[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?/?)?"
+)
 DEVELOPMENT, PRODUCTION = "development", "production"
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """A bucket, and where in it. What is None is as AWS's own variables and profiles say.
+
+    `lock` is the Object Lock mode for what must be retained, None for no locks.
+    """
+
+    bucket: str
+    prefix: str
+    endpoint: str | None
+    region: str | None
+    lock: Literal["GOVERNANCE", "COMPLIANCE"] | None
 
 
 @dataclass(frozen=True)
@@ -32,13 +51,14 @@ class Settings:
 
     env: str
     home: Path
-    store: Path
+    store: Path | S3Location
     broker: str
     templates: Path
     capabilities: frozenset[Capability]
     concurrency: int
     soffice: Path
     uno_python: Path
+    retention_days: int
     render_timeout: int
     font: Path
     bold_font: Path
@@ -66,6 +86,9 @@ class _SettingsSchema(Schema):
     env = fields.String(validate=validate.OneOf([DEVELOPMENT, PRODUCTION]), load_default=DEVELOPMENT)
     home = _PathField(load_default=lambda: Path("var").absolute())
     store = fields.String(load_default=None)
+    s3_endpoint = fields.String(load_default=None)
+    s3_region = fields.String(load_default=None, validate=validate.Length(min=1))
+    s3_lock = fields.String(load_default=None, validate=validate.OneOf(["governance", "compliance"]))
     broker = fields.String(load_default=EMBEDDED_BROKER)
     templates = _PathField(load_default=Path(__file__).parent.parent / "templates")
     capabilities = fields.List(
@@ -74,6 +97,7 @@ class _SettingsSchema(Schema):
     concurrency = fields.Integer(load_default=lambda: os.cpu_count() or 1, validate=validate.Range(1, 64))
     soffice = _PathField(load_default=Path("/usr/bin/soffice"))
     uno_python = _PathField(load_default=Path("/usr/bin/python3"))
+    retention_days = fields.Integer(load_default=0, validate=validate.Range(0, 365 * 100))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
     bold_font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Bold.ttf"))
@@ -94,17 +118,32 @@ class _SettingsSchema(Schema):
     @post_load
     def _settings(self, data: dict[str, Any], **_kwargs: Any) -> Settings:
         addresses = {role: data.pop(f"credential_{role}") for role in ROLES} | {SEAL: data.pop("seal")}
-        data["store"] = _directory(data["store"]) if data["store"] else data["home"] / "store"
+        s3 = {name: data.pop(f"s3_{name}") for name in ("endpoint", "region", "lock")}
+        data["store"] = _store(data["store"], s3) if data["store"] else data["home"] / "store"
+        for name, value in s3.items():
+            if value and not isinstance(data["store"], S3Location):
+                raise ValidationError("needs SIGNERT_STORE=s3://bucket/prefix", f"s3_{name}")
         data["capabilities"] = frozenset(data["capabilities"])
         data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
         data["credentials"] = {role: address for role, address in addresses.items() if address}
         return Settings(**data)
 
 
-def _directory(address: str) -> Path:
+def _store(address: str, s3: Mapping[str, Any]) -> Path | S3Location:
+    if place := _BUCKET.fullmatch(address):
+        server = urlsplit(s3["endpoint"] or "")
+        if s3["endpoint"] and (
+            server.scheme not in {"http", "https"}
+            or not server.hostname
+            or "@" in server.netloc
+            or server.query
+        ):
+            raise ValidationError("must be http:// or https:// with a host, and no password", "s3_endpoint")
+        lock = s3["lock"].upper() if s3["lock"] else None
+        return S3Location(place["bucket"], place["prefix"] or "", s3["endpoint"] or None, s3["region"], lock)
     parts = urlsplit(address)
     if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
-        raise ValidationError("must be file:///absolute/path", "store")
+        raise ValidationError("must be file:///absolute/path or s3://bucket/prefix", "store")
     return Path(unquote(parts.path))
 
 

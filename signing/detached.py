@@ -6,7 +6,7 @@ import hashlib
 from contextlib import closing
 from datetime import UTC, datetime
 
-from asn1crypto import cms, core
+from asn1crypto import cms, core, crl, ocsp, x509
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
 from pyhanko.sign.general import SigningError as PyHankoError
 from pyhanko.sign.general import extract_signer_info
@@ -63,10 +63,11 @@ def seal_detached(
     value = credential.sign(attributes)
     verify_raw(identity.parsed, identity.mechanism, value, attributes)
     token = timestamps.timestamp(hashlib.new(algorithm, value).digest(), algorithm)
-    signature = assemble(identity, attributes, value, token)
+    signature: bytes = assemble(identity, attributes, value, token).dump()
     if trust is not None and collector is not None:
         evidence = Evidence()
-        own = generic_cms.extract_certs_for_validation(signature["content"]).other_certs
+        signed = cms.ContentInfo.load(signature)["content"]
+        own = generic_cms.extract_certs_for_validation(signed).other_certs
         chains = [
             Chain(trust.path(identity.parsed, own, at=token.time), token.time, for_timestamp=False),
             Chain(
@@ -74,8 +75,8 @@ def seal_detached(
             ),
         ]
         collector.collect(chains, trust, evidence)
-        _add_evidence(signature["content"], evidence)
-    return bytes(signature.dump())
+        return _with_evidence(signature, evidence)
+    return signature
 
 
 def verify_detached(
@@ -189,27 +190,36 @@ def _as_of(
     return timing, handlers
 
 
-def _add_evidence(signed: cms.SignedData, evidence: Evidence) -> None:
-    """Certificates and revocation information go into the SignedData itself (EN 319 122-1 5.4.2.2, RFC 5940)."""
-    present = {choice.chosen.dump() for choice in signed["certificates"]}
+def _with_evidence(signature: bytes, evidence: Evidence) -> bytes:
+    """Certificates and revocation information go into the SignedData itself (EN 319 122-1 5.4.2.2, RFC 5940).
+
+    Every part is loaded afresh from its DER: asn1crypto encodes again what it has once taken apart, each level calling
+    for those below it several times, which took a minute for what is a millisecond this way.
+    """
+    info = cms.ContentInfo.load(signature)
+    signed = info["content"]
+    present = [choice.chosen.dump() for choice in cms.ContentInfo.load(signature)["content"]["certificates"]]
+    certificates = [*present, *(der for der in evidence.certificates if der not in present)]
     signed["certificates"] = [
-        *signed["certificates"],
-        *(
-            cms.CertificateChoices(name="certificate", value=certificate)
-            for der, certificate in evidence.certificates.items()
-            if der not in present
-        ),
+        cms.CertificateChoices(name="certificate", value=x509.Certificate.load(der)) for der in certificates
     ]
-    choices = [cms.RevocationInfoChoice(name="crl", value=item) for item in evidence.crls.values()]
+    choices = [
+        cms.RevocationInfoChoice(name="crl", value=crl.CertificateList.load(der)) for der in evidence.crls
+    ]
     choices += [
         cms.RevocationInfoChoice(
-            name="other", value={"other_rev_info_format": "ocsp_response", "other_rev_info": item}
+            name="other",
+            value={
+                "other_rev_info_format": "ocsp_response",
+                "other_rev_info": ocsp.OCSPResponse.load(der),
+            },
         )
-        for item in evidence.ocsps.values()
+        for der in evidence.ocsps
     ]
     signed["crls"] = choices
     if evidence.ocsps:
         signed["version"] = "v5"  # RFC 5652 5.1: revocation information of another kind than CRLs
+    return bytes(info.dump())
 
 
 def _read_evidence(signed: cms.SignedData) -> LocalKnowledge:

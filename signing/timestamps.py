@@ -151,9 +151,9 @@ class TimestampClient:
         token = answer["time_stamp_token"]
         if isinstance(token, core.Void) or token["content_type"].native != "signed_data":
             raise _Refused("the answer holds no token")
-        size = len(token.dump())
-        if size > self.max_token_bytes:
-            raise _Refused(f"the token is {size} bytes, {self.max_token_bytes} are free")
+        encoded = token.dump()
+        if len(encoded) > self.max_token_bytes:
+            raise _Refused(f"the token is {len(encoded)} bytes, {self.max_token_bytes} are free")
         signed = token["content"]
         if signed["encap_content_info"]["content_type"].native != "tst_info":
             raise _Refused("the token holds no time")
@@ -186,4 +186,5 @@ class TimestampClient:
                 self._trust.path(authority, others, at=time)
             except NotTrusted as error:
                 raise _Refused("the authority is not trusted") from error
-        return TimestampToken(token, time, authority, (authority, *others), url)
+        # Loaded afresh: what asn1crypto has once taken apart it encodes again, at a cost that multiplies by level.
+        return TimestampToken(cms.ContentInfo.load(encoded), time, authority, (authority, *others), url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.pki import pki
+from tests.s3server import s3_credentials, s3_server
 from tests.signing_documents import (
     chain_of_revisions,
     fielded,
@@ -12,4 +13,14 @@ from tests.signing_documents import (
     signers,
 )
 
-__all__ = ["chain_of_revisions", "fielded", "final", "pki", "sealed", "signable", "signers"]
+__all__ = [
+    "chain_of_revisions",
+    "fielded",
+    "final",
+    "pki",
+    "s3_credentials",
+    "s3_server",
+    "sealed",
+    "signable",
+    "signers",
+]

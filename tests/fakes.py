@@ -16,7 +16,7 @@ class MemoryStore:
         self.objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def create(self, key: str, body: bytes) -> None:
+    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
         with self._lock:
             if key in self.objects:
                 raise AlreadyExists(key)

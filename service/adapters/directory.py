@@ -3,23 +3,25 @@
 A body is written to a temporary file in the store, flushed to the disk, and then linked to its name: `link`
 fails when the name is taken, so of any number of racing writers one wins, and no reader ever sees half an
 object. The folder is flushed too, so the name survives a power cut.
+
+A file system cannot lock: an object with `retain_until` only loses its write permission (mode 0400), which keeps
+it from being changed by mistake and from nothing else. Use S3 with Object Lock where that matters.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
+from service.domain.object_keys import check_key
 from service.errors import AlreadyExists, NotFound, StoreError
 
 __all__ = ["DirectoryStore"]
 
-_SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,255}")
-_MAX_KEY = 512
 _TEMPORARY = ".tmp"
 
 
@@ -37,9 +39,9 @@ class DirectoryStore:
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self._root)!r})"
 
-    def create(self, key: str, body: bytes) -> None:
+    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
         path = self._path(key)
-        with self._written(body, key) as temporary:
+        with self._written(body, key, mode=0o400 if retain_until else 0o600) as temporary:
             try:
                 self._place(path, lambda: os.link(temporary, path))
             except FileExistsError:
@@ -91,12 +93,12 @@ class DirectoryStore:
         return self._root / key
 
     @contextlib.contextmanager
-    def _written(self, body: bytes, key: str) -> Iterator[Path]:
+    def _written(self, body: bytes, key: str, *, mode: int = 0o600) -> Iterator[Path]:
         """A flushed temporary file with `body`; gone afterwards."""
         temporary = self._temporary / secrets.token_hex(16)
         try:
             with temporary.open("xb") as file:
-                temporary.chmod(0o600)
+                temporary.chmod(mode)
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
@@ -124,20 +126,24 @@ class DirectoryStore:
         """Make the folders above `path`, each flushed into the one above it."""
         missing = [p for p in path.parents if p.is_relative_to(self._root) and not p.exists()]
         for folder in reversed(missing):
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 folder.mkdir(mode=0o700, exist_ok=True)
                 _flush_folder(folder.parent)
+            except FileNotFoundError:
+                pass  # a neighbour's `delete` took the folder above: `_place` tries again
+            except FileExistsError:
+                # `mkdir` found it, and it was gone when `mkdir` looked whether it is a folder: the same. But a link
+                # to nowhere (a disk that is not mounted) stays, and is no object that exists.
+                if folder.is_symlink():
+                    raise StoreError(
+                        "a folder of the store is a link to nowhere", remedy="Is its disk mounted?"
+                    ) from None
 
 
 def _check(key: str) -> None:
-    segments = key.split("/")
-    if len(key) > _MAX_KEY or any(
-        not _SEGMENT.fullmatch(s) or s in {".", "..", _TEMPORARY} for s in segments
-    ):
-        raise StoreError(
-            "a key must be segments of letters, digits, '.', '_' and '-' with '/' between",
-            remedy="Mend the key.",
-        )
+    check_key(key)
+    if _TEMPORARY in key.split("/"):
+        raise StoreError(f"'{_TEMPORARY}' is the store's own", remedy="Mend the key.")
 
 
 def _flush_folder(folder: Path) -> None:

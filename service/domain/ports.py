@@ -18,10 +18,12 @@ class ObjectStore(Protocol):
     Every method raises `StoreError` when the store cannot be reached or answers with an error.
     """
 
-    def create(self, key: str, body: bytes) -> None:
+    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
         """Store `body` under `key` only if nothing is there: of any number of racing calls, one wins.
 
         When it returns, the object survives a crash and every reader sees it whole.
+        `retain_until` (aware) asks that nobody can remove these bytes before then. A store that can lock does
+        so where its settings say so; one that cannot takes it for advice.
         Raises `AlreadyExists` when the key is taken; what is there is left as it was.
         """
 

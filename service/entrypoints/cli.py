@@ -145,7 +145,7 @@ def _refuse_rejected(agreement: Agreement) -> None:
         raise CommandRejected(f"agreement {agreement.id} was refused", faults, code=said["code"])
 
 
-def _no_other_worker(capability: object, _agreement_id: str) -> None:
+def _no_other_worker(capability: object, _agreement_id: str, _run: str) -> None:
     raise SignertError(
         f"the next step needs the capability '{capability}'",
         code="capability_missing",

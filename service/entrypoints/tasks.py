@@ -20,16 +20,17 @@ from celery.worker.consumer import Consumer
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from service.bootstrap import event_publisher, open_services
+from service.bootstrap import check_store, event_publisher, open_services
 from service.config import Settings
-from service.domain.agreement import Capability
-from service.errors import BrokerUnavailable, CommandRejected, FieldError, NotFound, SignertError
+from service.domain.agreement import SEAL, Capability
+from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
 from service.pipeline.drive import drive
 from service.pipeline.intake import receive, reject
 from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
+from signing import SigningError
 
-__all__ = ["COMMANDS", "drive_agreement", "make_app", "run_worker", "send_command"]
+__all__ = ["make_app", "run_worker", "send_command"]
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def make_app(broker_url: str, settings: Settings) -> Celery:
         beat_schedule={
             "sweep": {"task": SWEEP, "schedule": _SWEEP_INTERVAL, "options": {"expires": _SWEEP_INTERVAL}}
         },
-        beat_schedule_filename=str(settings.home / "beat-schedule"),
+        beat_scheduler="celery.beat:Scheduler",  # keeps nothing on disk: two workers may share a data folder
         enable_utc=True,
     )
     return app
@@ -115,19 +116,22 @@ class Runtime:
     def warm_up(self) -> None:
         """Start LibreOffice and load the keys before the first command comes."""
         services = self.services()
-        with contextlib.suppress(SignertError):  # the first agreement that needs it is parked with the reason
+        try:
             if Capability.RENDER in services.capabilities:
                 services.typesetting.office.start()
             if Capability.SIGN in services.capabilities:
-                services.keys.credential("seal")
+                services.keys.credential(SEAL)
+        except (SignertError, SigningError) as exc:
+            # Not fatal: the first agreement that needs it is parked with the reason.
+            log.warning("not ready: code=%s %s %s", exc.code, exc.message, exc.remedy)
 
     def close(self) -> None:
         if self._pid == os.getpid():
             self._services = None
             self._stack.close()
 
-    def _hand_over(self, capability: Capability, agreement_id: str) -> None:
-        _send(self._app, DRIVE, {"agreement_id": agreement_id}, _queue_of(capability))
+    def _hand_over(self, capability: Capability, agreement_id: str, run: str) -> None:
+        _send(self._app, DRIVE, {"agreement_id": agreement_id, "run": run}, _queue_of(capability))
 
 
 def register(app: Celery, runtime: Runtime) -> None:
@@ -138,9 +142,9 @@ def register(app: Celery, runtime: Runtime) -> None:
         with _retried(task):
             take_in(runtime.services(), "submit", args, kwargs)
 
-    def drive_on(task: Task, agreement_id: str) -> None:
+    def drive_on(task: Task, agreement_id: str, run: str) -> None:
         with _retried(task):
-            drive_agreement(runtime.services(), agreement_id, run=task.request.id)
+            drive_agreement(runtime.services(), agreement_id, run)
 
     def sweep_all(_task: Task) -> None:
         for swept in sweep(runtime.services()):
@@ -172,32 +176,32 @@ def take_in(services: Services, name: str, args: tuple[Any, ...], kwargs: Mappin
     log.info("drove agreement=%s rest=%s", marker.agreement_id, outcome.rest)
 
 
-def drive_agreement(services: Services, agreement_id: str, *, run: str) -> None:
-    """Drive an agreement that another worker handed over."""
-    head = services.ledger.read(agreement_id)[-1]
-    drive(services, services.workbook.begin(agreement_id, run, since=head.seq + 1))
+def drive_agreement(services: Services, agreement_id: str, run: str) -> None:
+    """Drive an agreement that another worker handed over, with that run's marker."""
+    marker = services.workbook.load(f"work/{agreement_id}/{run}")
+    if marker is None:  # delivered again, after the run came to rest
+        return
+    outcome = drive(services, marker)
+    log.info("drove agreement=%s rest=%s", agreement_id, outcome.rest)
 
 
 @contextlib.contextmanager
 def _retried(task: Task) -> Iterator[None]:
-    """Try the task again, later and later, when the store or the broker is not to be had."""
+    """Try the task again, later and later, whatever went wrong: a message is never dropped for our own faults."""
     try:
         yield
-    except NotFound:
-        raise
-    except SignertError as exc:
-        if not exc.retryable:
-            raise
+    except Exception as exc:  # noqa: BLE001 (see above)
         wait = min(2**task.request.retries, _RETRY_MOST)
-        log.warning("task=%s code=%s retry_in=%ds", task.name, exc.code, wait)
-        raise task.retry(exc=None, countdown=wait) from exc
+        code = exc.code if isinstance(exc, SignertError) else type(exc).__name__
+        log.warning("task=%s id=%s code=%s retry_in=%ds", task.name, task.request.id, code, wait)
+        raise task.retry(exc=None, countdown=wait) from None
 
 
 class QuarantineConsumer(Consumer):  # type: ignore[misc]
     """Celery's consumer, except that no message can stop it or vanish.
 
     Celery raises out of its loop when a message lacks its headers or has a body that is no task's, and it
-    acknowledges, thereby drops, what it cannot decode (DESIGN §8.3).
+    acknowledges, thereby drops, what it cannot decode.
     """
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
@@ -277,7 +281,8 @@ def _as_json(message: Any) -> dict[str, Any]:
 
 
 def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
-    """Work until told to stop (SIGTERM: finish what is under way)."""
+    """Work until told to stop (SIGTERM: finish what is under way). Raises `ConfigurationError` for an unfit store."""
+    check_store(settings)
     runtime = Runtime(app, settings)
     register(app, runtime)
     queues = [COMMANDS, *(_queue_of(c) for c in sorted(settings.capabilities))]

@@ -24,7 +24,7 @@ def augment_document(services: Services, agreement: Agreement, _step: Step) -> D
     keys, version = services.keys, agreement.current
     revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     augmented = augment(revision, trust=keys.trust, timestamps=keys.timestamps, collector=keys.evidence)
-    sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf")
+    sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf", archived=True)
     return Draft("augmented", {"revision": {"sha256": sha256, "bytes": len(augmented)}, "level": LEVEL})
 
 
@@ -46,7 +46,7 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     return Draft(
         "verified",
         {
-            "report_sha256": services.ledger.put_blob(agreement.id, body, "json"),
+            "report_sha256": services.ledger.put_blob(agreement.id, body, "json", archived=True),
             "indication": report.indication,
         },
     )
@@ -108,8 +108,8 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         )
     hashes = {
         "receipt_sha256": version.receipt_sha256,
-        "receipt_signature_sha256": ledger.put_blob(agreement.id, signature, "p7s"),
-        "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf"),
+        "receipt_signature_sha256": ledger.put_blob(agreement.id, signature, "p7s", archived=True),
+        "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True),
     }
     return Draft("signed", hashes, (Occurrence("agreement.signed", _told(agreement.id, version, hashes)),))
 

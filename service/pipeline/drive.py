@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -74,15 +74,18 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
         services.workbook.end(marker)
         raise
     agreement = fold(entries)
+    told = marker.since  # the first entry whose events may not be published
     doing = "publish"
     try:
-        for entry in entries[marker.since :]:
+        for entry in entries[told:]:
             _publish(services, entry)
+            told = entry.seq + 1
         while (step := next_step(agreement)) is not None:
             doing = str(step)
             if step.capability not in services.capabilities:
-                services.hand_over(step.capability, agreement.id)
-                services.workbook.end(marker)
+                # The marker stays, and goes along: should the message be lost, the sweeper still has it.
+                services.workbook.save(replace(marker, since=told, parked=None))
+                services.hand_over(step.capability, agreement.id, marker.run)
                 return Outcome(Rest.HANDED_OVER, agreement, capability=step.capability)
             try:
                 draft = _attempt(services, agreement, step)
@@ -94,11 +97,11 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 agreement = advance(agreement, entry)
                 observe(entry)
                 _publish(services, entry)
+                told = entry.seq + 1
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
-        if not isinstance(exc, (SignertError, SigningError)):
-            exc = _internal(exc)
-        parked = _parked(marker, doing, exc, services.clock.now())
-        services.workbook.park(marker, parked)
+        known = exc if isinstance(exc, (SignertError, SigningError)) else _internal(exc)
+        parked = _parked(marker, doing, known, services.clock.now())
+        services.workbook.save(replace(marker, since=told, parked=parked))
         log.warning(
             "parked agreement=%s step=%s code=%s attempts=%d retry_at=%s",
             agreement.id, parked.step, parked.code, parked.attempts, parked.retry_at,

@@ -17,7 +17,7 @@ from service.pipeline.work import Parked, Workbook
 
 __all__ = ["Rejection", "follow"]
 
-_LOOK_INTERVAL = 0.05
+_LOOK_FIRST, _LOOK_MOST = 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def follow(
     agreement_id = agreement_id_of(payload)
     refused = f"quarantine/{rejection_id(name, payload)}.json"
     told: set[str] = set()
+    pause = _LOOK_FIRST
     while time.monotonic() < deadline:
         if agreement is None and ledger.store.exists(refused):
             error = json.loads(ledger.store.get(refused))["error"]
@@ -70,5 +71,6 @@ def follow(
             if marker.parked and marker.parked.retry_at not in told:
                 told.add(marker.parked.retry_at)
                 parked(marker.parked)
-        time.sleep(_LOOK_INTERVAL)
+        pause = _LOOK_FIRST if entries else min(pause * 1.2, _LOOK_MOST)
+        time.sleep(pause)
     return None

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from service.domain.log import Entry, Occurrence, check_chain, log_key, timestamp
@@ -41,11 +42,15 @@ def blob_key(agreement_id: str, sha256: str, extension: str) -> str:
 
 
 class Ledger:
-    """One object store seen as agreements. Holds no state of its own."""
+    """One object store seen as agreements. Holds no state of its own.
 
-    def __init__(self, store: ObjectStore, clock: Clock) -> None:
+    `retention` is how long the store is asked to keep log entries and what is archived, None for no such ask.
+    """
+
+    def __init__(self, store: ObjectStore, clock: Clock, retention: timedelta | None = None) -> None:
         self.store = store
         self._clock = clock
+        self._retention = retention
 
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
@@ -88,7 +93,7 @@ class Ledger:
             occurrences=draft.occurrences,
         )
         try:
-            self.store.create(entry.key, entry.body)
+            self.store.create(entry.key, entry.body, retain_until=self._retained())
         except AlreadyExists:
             # Our own write whose answer was lost, or somebody else's.
             if Entry.parse(self.store.get(entry.key)).id != entry.id:
@@ -97,12 +102,19 @@ class Ledger:
                 ) from None
         return entry
 
-    def put_blob(self, agreement_id: str, body: bytes, extension: str) -> str:
-        """Store a blob under its SHA-256, which is returned (hex). The same bytes twice are one blob."""
+    def put_blob(self, agreement_id: str, body: bytes, extension: str, *, archived: bool = False) -> str:
+        """Store a blob under its SHA-256, which is returned (hex). The same bytes twice are one blob.
+
+        `archived` blobs are final: they are retained as log entries are.
+        """
         sha256 = hashlib.sha256(body).hexdigest()
         with contextlib.suppress(AlreadyExists):
-            self.store.create(blob_key(agreement_id, sha256, extension), body)
+            retain_until = self._retained() if archived else None
+            self.store.create(blob_key(agreement_id, sha256, extension), body, retain_until=retain_until)
         return sha256
+
+    def _retained(self) -> datetime | None:
+        return self._clock.now() + self._retention if self._retention else None
 
     def get_blob(self, agreement_id: str, sha256: str, extension: str) -> bytes:
         """A blob's bytes, whose hash is checked. Raises `NotFound`, `StoreError`."""

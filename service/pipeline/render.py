@@ -148,7 +148,7 @@ def render_receipt(services: Services, agreement: Agreement, _step: Step) -> Dra
     return Draft(
         "receipt-rendered",
         {
-            "receipt_sha256": ledger.put_blob(agreement.id, body, "json"),
+            "receipt_sha256": ledger.put_blob(agreement.id, body, "json", archived=True),
             "receipt_pdf_sha256": ledger.put_blob(agreement.id, pdf, "pdf"),
         },
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -91,10 +91,11 @@ class Services:
     clock: Clock
     publisher: Publisher
     templates: Catalogue
-    hand_over: Callable[[Capability, str], None]
-    """Ask a worker that has the capability to drive the agreement on."""
+    hand_over: Callable[[Capability, str, str], None]
+    """Ask a worker that has the capability to drive the agreement on, with the marker of this run."""
     open_typesetting: Callable[[], Typesetting] | None
     open_keys: Callable[[], Keys] | None
+    retention: timedelta | None = None
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -111,7 +112,7 @@ class Services:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.store, self.clock)
+        return Ledger(self.store, self.clock, self.retention)
 
     @cached_property
     def workbook(self) -> Workbook:

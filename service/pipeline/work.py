@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from service.domain.log import canonical, timestamp
 from service.domain.ports import Clock, ObjectStore
@@ -90,8 +90,8 @@ class Workbook:
     def all_keys(self) -> Iterator[str]:
         return self._store.list("work/")
 
-    def park(self, marker: Marker, parked: Parked) -> None:
-        self._store.put(marker.key, replace(marker, parked=parked).body)
+    def save(self, marker: Marker) -> None:
+        self._store.put(marker.key, marker.body)
 
     def end(self, marker: Marker) -> None:
         self._store.delete(marker.key)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from service.adapters.directory import DirectoryStore
+from service.adapters.s3 import S3Store
 from service.domain.ports import ObjectStore
 from service.errors import AlreadyExists, NotFound, StoreError
+from tests.s3server import S3Server
 
 StoreFactory = Callable[[], ObjectStore]
 
 
-@pytest.fixture(params=["directory"])
+@pytest.fixture(params=["directory", "s3"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> StoreFactory:
     """Opens the same store anew at each call, as another process would."""
-    return {"directory": lambda: DirectoryStore(tmp_path / "store")}[request.param]
+    if request.param == "directory":
+        return lambda: DirectoryStore(tmp_path / "store")
+    server: S3Server = request.getfixturevalue("s3_credentials")
+    prefix = f"contract/{uuid.uuid4()}"
+    return lambda: S3Store(server.LOCKED, prefix, endpoint=server.endpoint, lock="COMPLIANCE")
 
 
 @pytest.fixture
@@ -36,6 +44,13 @@ def test_create_never_replaces(store: ObjectStore) -> None:
     with pytest.raises(AlreadyExists):
         store.create("a/b", b"second")
     assert store.get("a/b") == b"first"
+
+
+def test_what_is_to_be_retained_is_read_as_anything_else(store: ObjectStore) -> None:
+    store.create("kept", b"first", retain_until=datetime.now(UTC) + timedelta(minutes=5))
+    with pytest.raises(AlreadyExists):
+        store.create("kept", b"second", retain_until=datetime.now(UTC) + timedelta(minutes=5))
+    assert store.get("kept") == b"first"
 
 
 def test_put_replaces(store: ObjectStore) -> None:
@@ -94,7 +109,7 @@ def test_keys_that_are_no_keys(store: ObjectStore, key: str) -> None:
 
 
 def test_of_many_racing_creations_one_wins(open_store: StoreFactory) -> None:
-    for race in range(10):
+    for race in range(5):
         wins: list[int] = []
         start = threading.Barrier(8)
 
@@ -131,3 +146,11 @@ def test_creations_and_deletions_of_neighbours_do_not_disturb_each_other(open_st
     for thread in threads:
         thread.join()
     assert list(open_store().list("work/")) == []
+
+
+def test_a_folder_that_links_to_a_missing_disk_is_no_object(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    (tmp_path / "store/agreements").symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(StoreError, match="link to nowhere") as caught:
+        store.create("agreements/1", b"x")
+    assert not isinstance(caught.value, AlreadyExists)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.config import load_settings
+from service.config import S3Location, load_settings
 from service.domain.agreement import Capability
 from service.errors import ConfigurationError
 
@@ -43,6 +43,22 @@ def test_lists_paths_and_credentials() -> None:
     assert settings.credentials == {"seal": "pkcs12:/seal.p12", "adviser": "pkcs12:/adviser.p12"}
 
 
+def test_a_bucket_is_a_store() -> None:
+    assert load_settings({"SIGNERT_STORE": "s3://agreements"}).store == S3Location(
+        "agreements", "", None, None, None
+    )
+    assert load_settings(
+        {
+            "SIGNERT_STORE": "s3://agreements/production/nav",
+            "SIGNERT_S3_ENDPOINT": "https://s3.invalid:8333",
+            "SIGNERT_S3_REGION": "eu-north-1",
+            "SIGNERT_S3_LOCK": "compliance",
+        }
+    ).store == S3Location(
+        "agreements", "production/nav", "https://s3.invalid:8333", "eu-north-1", "COMPLIANCE"
+    )
+
+
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
@@ -50,6 +66,17 @@ def test_lists_paths_and_credentials() -> None:
         ({"SIGNERT_ENV": "prod"}, "SIGNERT_ENV"),
         ({"SIGNERT_STORE": "http://x"}, "SIGNERT_STORE"),
         ({"SIGNERT_STORE": "file://host/x"}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "s3://"}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "s3://UPPER/x"}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "s3://key:secret@bucket"}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "s3://bucket/../x"}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "s3://bucket/x/../y"}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "s3://bucket/x?y=z"}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "s3://bucket/" + "x" * 256}, "SIGNERT_STORE"),
+        ({"SIGNERT_STORE": "file:///x", "SIGNERT_S3_LOCK": "governance"}, "SIGNERT_S3_LOCK"),
+        ({"SIGNERT_STORE": "s3://bucket", "SIGNERT_S3_ENDPOINT": "ftp://x"}, "SIGNERT_S3_ENDPOINT"),
+        ({"SIGNERT_STORE": "s3://bucket", "SIGNERT_S3_ENDPOINT": "http://k:s@x"}, "SIGNERT_S3_ENDPOINT"),
+        ({"SIGNERT_S3_LOCK": "forever"}, "SIGNERT_S3_LOCK"),
         ({"SIGNERT_CONCURRENCY": "none"}, "SIGNERT_CONCURRENCY"),
         ({"SIGNERT_CAPABILITIES": "sign,fly"}, "SIGNERT_CAPABILITIES"),
         ({"SIGNERT_CAPABILITIES": ""}, "SIGNERT_CAPABILITIES"),

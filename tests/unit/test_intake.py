@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def services(
         clock=clock or ManualClock(),
         publisher=events or EventList(),
         templates=Catalogue(ROOT / "templates"),
-        hand_over=lambda _capability, _agreement_id: None,
+        hand_over=lambda _capability, _agreement_id, _run: None,
         open_typesetting=None,
         open_keys=None,
     )
@@ -182,7 +182,7 @@ class CrashingStore(MemoryStore):
         self._left = at
         self._after = after
 
-    def create(self, key: str, body: bytes) -> None:
+    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
         self._write(lambda: MemoryStore.create(self, key, body))
 
     def put(self, key: str, body: bytes) -> None:

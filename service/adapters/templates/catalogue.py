@@ -32,7 +32,7 @@ Hashes = dict[str, str]
 class Catalogue:
     """The templates under `root`. Reads files when asked; nothing is kept but what was verified.
 
-    Methods raise `TemplateError`: `unknown_template`, `template_altered`, `template_unpublished`,
+    Methods raise `TemplateError`: `unknown_template`, `unknown_language`, `template_altered`, `template_unpublished`,
     `template_manifest`, `catalogue_lock`.
     """
 
@@ -54,7 +54,7 @@ class Catalogue:
         if language not in manifest.languages:
             raise TemplateError(
                 f"Template {name} {version} is not there in language {language}.",
-                code="unknown_template",
+                code="unknown_language",
                 remedy=f"Choose one of: {', '.join(manifest.languages)}.",
             )
         docx = files[f"{language}.docx"]

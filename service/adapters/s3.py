@@ -1,0 +1,348 @@
+"""`ObjectStore` in a bucket of S3, or of any store that keeps S3's rules.
+
+    store = S3Store("agreements", "production", lock="COMPLIANCE")
+    store.check()
+
+* **One wins.** `create` is a PUT with `If-None-Match: *`. 412 means that the key is taken; 409 that another
+  write was under way and that we shall try again (Amazon S3 User Guide, "Conditional requests").
+* **Retries are ours.** botocore would send a lost write again and report the 412 that its own first attempt
+  caused. Each `create` therefore carries an id of its own in the object's metadata: after an attempt with no
+  clear answer, a 412 is settled by looking whose write is there. So a caller need not know its own writes
+  again, unless this process dies in between (the ledger's entry ids and the blobs' hashes serve that).
+* **Checksums.** Content-MD5 lets the store refuse a damaged body (and Object Lock demands it); the SHA-256 in
+  the metadata is checked at every `get`, however the bytes were changed.
+* **Locks.** With `retain_until` and a lock mode, no one (`COMPLIANCE`), or no one without a special permission
+  (`GOVERNANCE`), can remove those bytes before that time. S3 locks *versions*: `delete` and `put` on a locked
+  key hide the version behind a newer one, and it can be brought back.
+
+In a bucket with versions, what was deleted or replaced stays as a noncurrent version, markers of ended work
+included: give the bucket a lifecycle rule that expires noncurrent versions and delete markers.
+
+Credentials come the usual AWS way: environment, profile, or the machine's role.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import logging
+import os
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 (botocore's, for what has no connection; not the built-in one)
+    HTTPClientError,
+    IncompleteReadError,
+)
+from botocore.parsers import ResponseParserError
+
+from service.domain.object_keys import check_key
+from service.errors import AlreadyExists, ConfigurationError, NotFound, StoreError
+
+__all__ = ["LockMode", "S3Store"]
+
+log = logging.getLogger(__name__)
+
+LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
+
+_ATTEMPTS: Final = 4
+_FIRST_PAUSE: Final = 0.2
+_RACERS: Final = 32
+_CONNECT_TIMEOUT: Final = 5.0
+_NOT_ANSWERED = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
+"""No answer, half of one, or one that means nothing."""
+_FAILURES = (ClientError, BotoCoreError, ResponseParserError)
+
+_T = TypeVar("_T")
+
+
+class S3Store:
+    """Objects in `bucket`, their keys below `prefix`. Safe in threads and after a fork.
+
+    `endpoint` and `region` default to what AWS's own variables and profiles say; an endpoint given here is
+    addressed by path. `read_timeout` in seconds is how long the store may be silent.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        lock: LockMode | None = None,
+        read_timeout: float = 20.0,
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._connection = (endpoint, region, read_timeout)
+        self._lock = lock
+
+    def __repr__(self) -> str:
+        return f"S3Store('s3://{self._bucket}/{self._prefix}')"
+
+    @property
+    def _client(self) -> Any:
+        return _client(os.getpid(), *self._connection)
+
+    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
+        sent = self._sent(key, body) | self._retention(retain_until)
+        write = sent["Metadata"]["write"] = secrets.token_hex(16)
+        unclear = False  # an attempt without a clear answer may have been carried out
+
+        def attempt() -> None:
+            nonlocal unclear
+            try:
+                _genuine(self._client.put_object(**sent, IfNoneMatch="*"), "ETag")
+            except _FAILURES as exc:
+                if _status(exc) != 412:
+                    unclear = True
+                    raise
+                if not (unclear and self._is_there(sent["Key"], write)):
+                    raise
+
+        self._ask(attempt, "write", key)
+
+    def put(self, key: str, body: bytes) -> None:
+        sent = self._sent(key, body)
+        self._ask(lambda: _genuine(self._client.put_object(**sent), "ETag"), "write", key)
+
+    def get(self, key: str) -> bytes:
+        address = self._address(key)
+
+        def fetch() -> tuple[bytes, str | None]:
+            answer = self._client.get_object(**address)
+            with contextlib.closing(answer["Body"]) as stream:
+                return stream.read(), answer["Metadata"].get("sha256")
+
+        body, sha256 = self._ask(fetch, "read", key)
+        if hashlib.sha256(body).hexdigest() != sha256:
+            raise StoreError(
+                f"{key} in the store is not what was written there: its checksum is "
+                + ("missing" if sha256 is None else "another"),
+                code="store_checksum",
+                remedy="Find out who changed the object, and restore the version that this service wrote.",
+            )
+        return body
+
+    def exists(self, key: str) -> bool:
+        address = self._address(key)
+        try:
+            self._ask(lambda: _genuine(self._client.head_object(**address), "ETag"), "look for", key)
+        except NotFound:
+            return False
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        if prefix:
+            check_key(prefix.rstrip("/"))
+        # Amazon S3 lists in byte order. Others, SeaweedFS among them, list folder by folder.
+        yield from sorted(self._listed(prefix))
+
+    def delete(self, key: str) -> None:
+        address = self._address(key)
+        self._ask(lambda: self._client.delete_object(**address), "delete", key)
+
+    def check(self) -> None:
+        """Refuse a store that agreements would not be safe in. For a worker, once, when it starts.
+
+        Lets 32 writers race for one key, and asks for the bucket's Object Lock when locks are wanted. Raises
+        `ConfigurationError` when the store is not fit, `StoreError` when it cannot be reached.
+        """
+        if self._lock and not self._locks():
+            raise ConfigurationError(
+                f"SIGNERT_S3_LOCK={self._lock.lower()}, but bucket {self._bucket} has no Object Lock",
+                remedy="Use a bucket made with Object Lock, or unset SIGNERT_S3_LOCK.",
+            )
+        wins = self._race()
+        if wins != 1:
+            raise ConfigurationError(
+                f"the store let {wins} of {_RACERS} conditional writes of one key succeed, where one must: it does "
+                "not keep If-None-Match, and two workers could overwrite one another's log entries",
+                remedy="Use a store that keeps conditional writes (Amazon S3; SeaweedFS from 4.18), without a "
+                "gateway that removes the header, or SIGNERT_STORE=file:///path.",
+            )
+
+    def _race(self) -> int:
+        """How many of the writers of one new key were told that they won."""
+        key = f"probe/{secrets.token_hex(16)}"
+        start = threading.Barrier(_RACERS)
+        outcomes: list[StoreError | None] = []
+
+        def write(number: int) -> None:
+            start.wait()
+            try:
+                self.create(key, str(number).encode())
+            except StoreError as exc:
+                outcomes.append(exc)
+            else:
+                outcomes.append(None)
+
+        self.exists(key)  # the client is made once, before the start
+        racers = [threading.Thread(target=write, args=(n,), daemon=True) for n in range(_RACERS)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        for outcome in outcomes:
+            if outcome is not None and not isinstance(outcome, AlreadyExists):
+                raise outcome
+        self.delete(key)
+        return outcomes.count(None)
+
+    def _locks(self) -> bool:
+        """Whether the bucket has Object Lock."""
+
+        def ask() -> bool:
+            try:
+                found = self._client.get_object_lock_configuration(Bucket=self._bucket)
+            except ClientError as exc:
+                if _code(exc) == "ObjectLockConfigurationNotFoundError":
+                    return False
+                raise
+            return bool(found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
+
+        return self._ask(ask, "tell its Object Lock", "the bucket")
+
+    def _address(self, key: str) -> dict[str, Any]:
+        check_key(key)
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    def _sent(self, key: str, body: bytes) -> dict[str, Any]:
+        md5 = hashlib.md5(body, usedforsecurity=False).digest()
+        return self._address(key) | {
+            "Body": body,
+            "ContentMD5": base64.b64encode(md5).decode(),
+            "Metadata": {"sha256": hashlib.sha256(body).hexdigest()},
+        }
+
+    def _retention(self, until: datetime | None) -> dict[str, Any]:
+        if until is None or self._lock is None:
+            return {}
+        return {"ObjectLockMode": self._lock, "ObjectLockRetainUntilDate": until.astimezone(UTC)}
+
+    def _is_there(self, key: str, write: str) -> bool:
+        """Whether the object of that full key came of the `create` with this id."""
+        try:
+            found = _genuine(self._client.head_object(Bucket=self._bucket, Key=key), "ETag")
+        except ClientError as exc:
+            if _status(exc) == 404:  # it was there and has been deleted since: then it is not ours to claim
+                return False
+            raise
+        return bool(found["Metadata"].get("write") == write)
+
+    def _listed(self, prefix: str) -> Iterator[str]:
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        while True:
+            page = self._ask(
+                lambda: _genuine(self._client.list_objects_v2(**asked), "Name"), "list", prefix or "all keys"
+            )
+            yield from (item["Key"].removeprefix(self._prefix) for item in page.get("Contents", ()))
+            if not page.get("IsTruncated"):
+                return
+            asked["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _ask(self, call: Callable[[], _T], doing: str, key: str) -> _T:
+        """Ask the store, again and later when it has no clear answer. Raises `StoreError` and its kinds."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return call()
+            except _FAILURES as exc:
+                if attempt < _ATTEMPTS and _is_passing(exc):
+                    log.warning(
+                        "store did not %s %s: attempt=%d of %d fault=%s",
+                        doing,
+                        key,
+                        attempt,
+                        _ATTEMPTS,
+                        _name(exc),
+                    )
+                    time.sleep(random.uniform(0.5, 1) * _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311
+                    continue
+                error = _as_error(exc, doing, key)
+                # What a credential provider says may hold what it was given.
+                raise error from (exc if isinstance(exc, (ClientError, *_NOT_ANSWERED)) else None)
+        raise AssertionError
+
+
+@lru_cache(maxsize=8)
+def _client(_process: int, endpoint: str | None, region: str | None, read_timeout: float) -> Any:
+    """The process's one client: threads share it, a fork makes its own (connections cannot be shared)."""
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        config=Config(
+            # Checksums that not every store knows are sent only where S3 itself demands them; ours are above.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"total_max_attempts": 1},
+            connect_timeout=_CONNECT_TIMEOUT,
+            read_timeout=read_timeout,
+            tcp_keepalive=True,
+            max_pool_connections=_RACERS,
+            s3={"addressing_style": "path" if endpoint else "auto"},
+        ),
+    )
+
+
+def _genuine(answer: dict[str, Any], field: str) -> dict[str, Any]:
+    """The answer, unless it lacks what S3 always says: then some gateway gave it."""
+    if field not in answer:
+        raise ResponseParserError(f"the answer has no {field}")
+    return answer
+
+
+def _status(exc: Exception) -> int:
+    return int(exc.response["ResponseMetadata"]["HTTPStatusCode"]) if isinstance(exc, ClientError) else 0
+
+
+def _code(exc: ClientError) -> str:
+    return str(exc.response["Error"].get("Code", ""))
+
+
+def _name(exc: Exception) -> str:
+    return f"HTTP {_status(exc)} {_code(exc)}" if isinstance(exc, ClientError) else type(exc).__name__
+
+
+def _is_passing(exc: Exception) -> bool:
+    """Whether the same request may fare better in a moment."""
+    if isinstance(exc, ClientError):
+        return _status(exc) in {409, 429} or _status(exc) >= 500 or _code(exc) == "RequestTimeout"
+    return isinstance(exc, _NOT_ANSWERED)
+
+
+def _as_error(exc: Exception, doing: str, key: str) -> StoreError:
+    if not isinstance(exc, ClientError):
+        remedy = "Check SIGNERT_S3_ENDPOINT, and that the store runs and can be reached from here."
+        if not isinstance(exc, _NOT_ANSWERED):
+            remedy = (
+                "Check the credentials for the store (AWS_ACCESS_KEY_ID, AWS_PROFILE or the machine's role)."
+            )
+        return StoreError(f"the store could not {doing} {key}: {_name(exc)}", remedy=remedy)
+    status, code = _status(exc), _code(exc)
+    if status == 404 and code in {"404", "NoSuchKey"}:
+        return NotFound(f"{key} is not in the store")
+    if status == 412:
+        return AlreadyExists(f"{key} is already in the store")
+    remedy = "Look up the code in the store's documentation; the work goes on when the store does."
+    if code == "NoSuchBucket":
+        remedy = "Check the bucket's name in SIGNERT_STORE."
+    elif status in {401, 403}:
+        remedy = (
+            "Check the credentials, this machine's clock, and that they may do s3:GetObject, s3:PutObject, "
+            "s3:DeleteObject, s3:ListBucket (with locks: s3:PutObjectRetention, s3:GetBucketObjectLockConfiguration)."
+        )
+    return StoreError(f"the store could not {doing} {key}: {_name(exc)}", remedy=remedy)
