@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
 from asn1crypto import cms, core, tsp, x509
-from pyhanko.sign.signers.pdf_cms import ExternalSigner
-from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from signing.aio import run
 from signing.credentials.base import SignerIdentity
 from signing.errors import SignatureMismatch
-from signing.timestamps import TOKEN_ALLOWANCE, TimestampToken
+from signing.timestamps import TOKEN_ALLOWANCE
 
 __all__ = ["assemble", "check_attributes", "signed_attributes", "space_for"]
 
-_SEQUENCE, _SET, _CONTEXT_1 = 0x30, 0x31, 0xA1
+_SEQUENCE, _SET, _CONTEXT_0, _CONTEXT_1 = 0x30, 0x31, 0xA0, 0xA1
+_OCSP_RESPONSE: Final = core.ObjectIdentifier("1.3.6.1.5.5.7.16.2").dump()  # id-ri-ocsp-response
 _STRUCTURE: Final = 2_048  # attributes, signature value, identifiers and lengths
 
 
@@ -85,19 +84,54 @@ def check_attributes(attributes: bytes, identity: SignerIdentity, digest: bytes)
 
 
 def assemble(
-    identity: SignerIdentity, attributes: bytes, value: bytes, token: TimestampToken | None
-) -> cms.ContentInfo:
-    """The SignedData with the signer's certificates (without the root) and the signature timestamp."""
-    content: cms.ContentInfo = run(
-        _signer(identity, value).async_sign_prescribed_attributes(
-            identity.mechanism.digest_algorithm, cms.CMSAttributes.load(attributes)
-        )
+    identity: SignerIdentity,
+    attributes: bytes,
+    value: bytes,
+    token: bytes,
+    *,
+    certificates: Iterable[bytes] = (),
+    crls: Iterable[bytes] = (),
+    ocsps: Iterable[bytes] = (),
+) -> bytes:
+    """DER of the detached SignedData: the signer's certificates without the root, and the signature timestamp `token`.
+
+    `certificates`, `crls` and `ocsps` are evidence to go along (EN 319 122-1 5.4.2.2, RFC 5940). All is DER, and is
+    put together piece by piece: what asn1crypto has once encoded with a length that ends in 0x80 it takes for one of
+    indefinite length, and encodes anew, each level calling several times for those below it. That took a minute for
+    one signature in five.
+    """
+    digest_algorithm = cms.DigestAlgorithm({"algorithm": identity.mechanism.digest_algorithm}).dump()
+    issuer_and_serial = identity.parsed.issuer.dump() + core.Integer(identity.parsed.serial_number).dump()
+    signer_info = _tlv(
+        _SEQUENCE,
+        core.Integer(1).dump()
+        + _tlv(_SEQUENCE, issuer_and_serial)
+        + digest_algorithm
+        + bytes([_CONTEXT_0]) + attributes[1:]
+        + identity.mechanism.identifier().dump()
+        + core.OctetString(value).dump()
+        + _tlv(_CONTEXT_1, _attribute("signature_time_stamp_token", token)),
+    )  # fmt: skip
+    chain = [der for der in identity.chain if not _is_root(der)]
+    own = {identity.certificate, *chain, *certificates}
+    foreign = [_tlv(_CONTEXT_1, _OCSP_RESPONSE + der) for der in ocsps]
+    evidence = sorted([*crls, *foreign])
+    signed_data = _tlv(
+        _SEQUENCE,
+        # RFC 5652 5.1: version 5 for revocation information of another kind than CRLs.
+        core.Integer(5 if foreign else 1).dump()
+        + _tlv(_SET, digest_algorithm)
+        + _tlv(_SEQUENCE, cms.ContentType("data").dump())
+        + _tlv(_CONTEXT_0, b"".join(sorted(own)))
+        + (_tlv(_CONTEXT_1, b"".join(evidence)) if evidence else b"")
+        + _tlv(_SET, signer_info),
     )
-    if token is not None:
-        content["content"]["signer_infos"][0]["unsigned_attrs"] = cms.CMSAttributes(
-            [cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [token.content]})]
-        )
-    return content
+    return _tlv(_SEQUENCE, cms.ContentType("signed_data").dump() + _tlv(_CONTEXT_0, signed_data))
+
+
+def _is_root(certificate: bytes) -> bool:
+    parsed = x509.Certificate.load(certificate)
+    return bool(parsed.issuer == parsed.subject)
 
 
 def space_for(identity: SignerIdentity) -> int:
@@ -124,15 +158,3 @@ def token_time(token: cms.SignedData) -> datetime:
     info: tsp.TSTInfo = token["encap_content_info"]["content"].parsed
     time: datetime = info["gen_time"].native
     return time
-
-
-def _signer(identity: SignerIdentity, value: bytes) -> ExternalSigner:
-    store = SimpleCertificateStore()
-    store.register_multiple([x509.Certificate.load(item) for item in identity.chain])
-    return ExternalSigner(
-        signing_cert=identity.parsed,
-        cert_registry=store,
-        signature_value=value,
-        signature_mechanism=identity.mechanism.identifier(),
-        embed_roots=False,
-    )

@@ -6,7 +6,7 @@ import hashlib
 from contextlib import closing
 from datetime import UTC, datetime
 
-from asn1crypto import cms, core, crl, ocsp, x509
+from asn1crypto import cms, core, x509
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
 from pyhanko.sign.general import SigningError as PyHankoError
 from pyhanko.sign.general import extract_signer_info
@@ -63,11 +63,9 @@ def seal_detached(
     value = credential.sign(attributes)
     verify_raw(identity.parsed, identity.mechanism, value, attributes)
     token = timestamps.timestamp(hashlib.new(algorithm, value).digest(), algorithm)
-    signature: bytes = assemble(identity, attributes, value, token).dump()
+    evidence = Evidence()
     if trust is not None and collector is not None:
-        evidence = Evidence()
-        signed = cms.ContentInfo.load(signature)["content"]
-        own = generic_cms.extract_certs_for_validation(signed).other_certs
+        own = [x509.Certificate.load(der) for der in identity.chain]
         chains = [
             Chain(trust.path(identity.parsed, own, at=token.time), token.time, for_timestamp=False),
             Chain(
@@ -75,8 +73,15 @@ def seal_detached(
             ),
         ]
         collector.collect(chains, trust, evidence)
-        return _with_evidence(signature, evidence)
-    return signature
+    return assemble(
+        identity,
+        attributes,
+        value,
+        token.encoded,
+        certificates=evidence.certificates,
+        crls=evidence.crls,
+        ocsps=evidence.ocsps,
+    )
 
 
 def verify_detached(
@@ -188,38 +193,6 @@ def _as_of(
         policy, timing_info=timing, poe_manager_override=POEManager(current_dt_override=at)
     )
     return timing, handlers
-
-
-def _with_evidence(signature: bytes, evidence: Evidence) -> bytes:
-    """Certificates and revocation information go into the SignedData itself (EN 319 122-1 5.4.2.2, RFC 5940).
-
-    Every part is loaded afresh from its DER: asn1crypto encodes again what it has once taken apart, each level calling
-    for those below it several times, which took a minute for what is a millisecond this way.
-    """
-    info = cms.ContentInfo.load(signature)
-    signed = info["content"]
-    present = [choice.chosen.dump() for choice in cms.ContentInfo.load(signature)["content"]["certificates"]]
-    certificates = [*present, *(der for der in evidence.certificates if der not in present)]
-    signed["certificates"] = [
-        cms.CertificateChoices(name="certificate", value=x509.Certificate.load(der)) for der in certificates
-    ]
-    choices = [
-        cms.RevocationInfoChoice(name="crl", value=crl.CertificateList.load(der)) for der in evidence.crls
-    ]
-    choices += [
-        cms.RevocationInfoChoice(
-            name="other",
-            value={
-                "other_rev_info_format": "ocsp_response",
-                "other_rev_info": ocsp.OCSPResponse.load(der),
-            },
-        )
-        for der in evidence.ocsps
-    ]
-    signed["crls"] = choices
-    if evidence.ocsps:
-        signed["version"] = "v5"  # RFC 5652 5.1: revocation information of another kind than CRLs
-    return bytes(info.dump())
 
 
 def _read_evidence(signed: cms.SignedData) -> LocalKnowledge:

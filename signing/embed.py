@@ -42,7 +42,7 @@ def embed(
     verify_raw(prepared.identity.parsed, prepared.mechanism, signature_value, prepared.signed_attributes)
     algorithm = prepared.mechanism.digest_algorithm
     token = timestamps.timestamp(hashlib.new(algorithm, signature_value).digest(), algorithm)
-    content = assemble(prepared.identity, prepared.signed_attributes, signature_value, token).dump()
+    content = assemble(prepared.identity, prepared.signed_attributes, signature_value, token.encoded)
     start, end = prepared.reserved_start + 1, prepared.reserved_end - 1  # inside < and >
     if 2 * len(content) > end - start:
         raise SigningError(

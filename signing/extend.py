@@ -105,7 +105,7 @@ def augment(
             prepared, output = steps.send(SigIOSetup(md_algorithm=_DIGEST, in_place=True))
         token = timestamps.timestamp(prepared.document_digest, _DIGEST)
         if token.authority.dump() in covered:
-            prepared.fill_with_cms(output, token.content)
+            prepared.fill_with_cms(output, token.encoded)
             augmented: bytes = output.getvalue()
             check_step(revision, augmented)
             return augmented

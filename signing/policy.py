@@ -29,7 +29,7 @@ def specification(trust: TrustStore, knowledge: LocalKnowledge) -> SignatureVali
 
     For signers, evidence is fresh until its nextUpdate (EN 319 102-1 5.2.5). For time-stamping certificates there is
     no limit of freshness: the last document timestamp can have no evidence younger than itself, and a token is good
-    until its certificate ends or is revoked. EU DSS's default policy does the same.
+    until its certificate ends or is revoked.
     """
     signers = CertValidationPolicySpec(
         trust_manager=trust.manager,

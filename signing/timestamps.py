@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 import requests
-from asn1crypto import algos, cms, core, tsp, x509
+from asn1crypto import algos, core, tsp, x509
 from pyhanko.sign.general import SigningError as PyHankoError
 from pyhanko.sign.general import extract_signer_info
 from pyhanko.sign.validation import generic_cms
@@ -34,9 +34,9 @@ _REPLY: Final = "application/timestamp-reply"
 
 @dataclass(frozen=True)
 class TimestampToken:
-    """A token that was checked."""
+    """A token that was checked; `encoded` is its DER."""
 
-    content: cms.ContentInfo
+    encoded: bytes
     time: datetime
     authority: x509.Certificate
     certificates: tuple[x509.Certificate, ...]
@@ -186,5 +186,4 @@ class TimestampClient:
                 self._trust.path(authority, others, at=time)
             except NotTrusted as error:
                 raise _Refused("the authority is not trusted") from error
-        # Loaded afresh: what asn1crypto has once taken apart it encodes again, at a cost that multiplies by level.
-        return TimestampToken(cms.ContentInfo.load(encoded), time, authority, (authority, *others), url)
+        return TimestampToken(encoded, time, authority, (authority, *others), url)
