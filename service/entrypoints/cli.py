@@ -126,6 +126,8 @@ def run(load: Callable[[], Settings], file: Any, as_json: bool) -> None:
             except CommandRejected as exc:
                 reject(services, "submit", payload, exc)
                 raise
+            for entry in services.ledger.read(marker.agreement_id):
+                progress.entry(entry)
             outcome = drive(services, marker, observe=progress.entry)
         if outcome.rest is Rest.PARKED and outcome.parked:
             raise SignertError(
