@@ -159,17 +159,17 @@ def _no_other_worker(capability: object, _agreement_id: str, _run: str) -> None:
 @click.option(
     "--loglevel", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
+@as_json_option
 @settings_option
-def worker(load: Callable[[], Settings], loglevel: str) -> None:
-    """Take commands off the queue and bring agreements to rest, until stopped."""
+def worker(load: Callable[[], Settings], loglevel: str, as_json: bool) -> None:
+    """Take commands off the queue and bring agreements to rest, until stopped.
+
+    The log goes to standard error; with --json as JSON objects, one a line (but for Celery's farewell).
+    """
     from service.entrypoints.tasks import make_app, run_worker
 
     settings = load()
-    logging.basicConfig(
-        level=loglevel,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s pid=%(process)d %(message)s",
-    )
+    output.start_log(loglevel, as_json=as_json)
     with open_broker(settings) as broker_url:
         run_worker(make_app(broker_url, settings), settings, loglevel=loglevel)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from rich.progress import (
 )
 
 from service.domain.agreement import SEAL, Agreement, PartyStatus, Status, Version
-from service.domain.log import Entry
+from service.domain.log import Entry, timestamp
 from service.domain.presentation import ROLES
 from service.domain.template import Finding, Manifest
 from service.errors import CommandRejected, SignertError
@@ -59,6 +60,31 @@ def wrote(paths: Sequence[Path], sha256: str, *, as_json: bool) -> None:
         return
     for path in paths:
         click.echo(f"Wrote {path}")
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line. What was raised is named by its type: its text may hold what an agreement says."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": timestamp(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname,
+            "logger": record.name,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["exception"] = record.exc_info[0].__name__
+        return json.dumps(line, ensure_ascii=False)
+
+
+def start_log(level: str, *, as_json: bool) -> None:
+    """Log to standard error, as text or as JSON lines."""
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s pid=%(process)d %(message)s")
+    handler.setFormatter(_JsonLines() if as_json else text)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
 
 
 # --- progress ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 from celery.worker.consumer import Consumer
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
@@ -280,15 +280,21 @@ def _as_json(message: Any) -> dict[str, Any]:
     }
 
 
+def _keep_the_log(**_: object) -> None:
+    """Celery leaves logging alone when somebody listens to its signal: the log is set up already."""
+
+
 def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
     """Work until told to stop (SIGTERM: finish what is under way). Raises `ConfigurationError` for an unfit store."""
     check_store(settings)
     runtime = Runtime(app, settings)
     register(app, runtime)
+    setup_logging.connect(_keep_the_log, weak=False)
     queues = [COMMANDS, *(_queue_of(c) for c in sorted(settings.capabilities))]
     try:
         app.worker_main(
             [
+                "--quiet",
                 "worker",
                 "--beat",
                 "--without-mingle",
