@@ -55,7 +55,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     except (TemplateError, NotArchivable) as exc:
         if exc.code not in _DATA_FAULTS:
             raise
-        fields = [f"agreement.{path}" for path in _paths_at_fault(exc, template, data)] or ["agreement"]
+        fields = [f"agreement.{path}" for path in _paths_at_fault(exc, template, data)]
         raise CommandRejected(
             f"template {template.name} {template.version} cannot print this agreement",
             [FieldError(field, exc.code, f"{exc.message.rstrip('.')}. {exc.remedy}") for field in fields],
@@ -94,7 +94,7 @@ def _organisation_fields(language: str) -> list[FieldPlace]:
 def _paths_at_fault(
     fault: TemplateError | NotArchivable, template: Template, data: Mapping[str, Any]
 ) -> list[str]:
-    """The fields of the agreement that the fault is about, where that can be told."""
+    """The fields of the agreement that the fault is about; `template` when it is the template's own."""
     match fault.detail:
         case {"paths": list(paths)}:
             return paths
@@ -102,7 +102,7 @@ def _paths_at_fault(
             values = _printed(template, data)
             return [path for path, text in values.items() if not set(characters).isdisjoint(text)]
         case _:
-            return []
+            return ["template"]
 
 
 def _printed(template: Template, data: Mapping[str, Any]) -> Mapping[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from service.adapters.templates import Catalogue
 from service.bootstrap import open_services
 from service.config import load_settings
 from service.domain.agreement import Agreement, Capability, Status
@@ -27,7 +30,8 @@ from tests.fakes import EventList, MemoryStore
 
 pytestmark = [pytest.mark.office, pytest.mark.pki]
 
-EXAMPLE = json.loads((Path(__file__).parents[2] / "examples/minimal.json").read_text())
+ROOT = Path(__file__).parents[2]
+EXAMPLE = json.loads((ROOT / "examples/minimal.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +135,40 @@ def test_a_parked_agreement_is_not_due_before_its_time(services: Services) -> No
     assert outcome.parked.code == "render_failed"
     assert list(sweep(services)) == []
     assert [s.outcome.rest for s in sweep(services, everything=True) if s.outcome] == [Rest.AT_REST]
+
+
+def test_a_template_with_a_missing_variable_is_answered(
+    services: Services, events: EventList, tmp_path: Path
+) -> None:
+    root = tmp_path / "templates"
+    shutil.copytree(ROOT / "templates", root)
+    broken = root / "tilretteleggingsavtale/1.0.1"
+    shutil.copytree(root / "tilretteleggingsavtale/1.0.0", broken)
+    manifest = broken / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace('version = "1.0.0"', 'version = "1.0.1"'))
+    with zipfile.ZipFile(root / "tilretteleggingsavtale/1.0.0/nb.docx") as good:
+        parts = {name: good.read(name) for name in good.namelist()}
+    body = parts["word/document.xml"].replace(b"{{ position.title }}", b"{{ position.tittel }}")
+    assert body != parts["word/document.xml"]
+    with zipfile.ZipFile(broken / "nb.docx", "w") as bad:
+        for name, part in {**parts, "word/document.xml": body}.items():
+            bad.writestr(name, part)
+    catalogue = Catalogue(root)
+    catalogue.lock()
+
+    template = {"name": "tilretteleggingsavtale", "version": "1.0.1"}
+    payload = {"command_id": str(uuid.uuid4()), "agreement": {**EXAMPLE, "template": template}}
+    given = replace(services, templates=catalogue)
+    outcome = drive(given, receive(given, "submit", payload))
+    assert outcome.rest is Rest.AT_REST
+    assert outcome.agreement.current.status is Status.REJECTED
+    (event,) = events.events
+    data: Any = event["data"]
+    assert (event["type"], data["code"], data["command_id"]) == (
+        "agreement.rejected", "undefined_variable", payload["command_id"],
+    )  # fmt: skip
+    assert [e["path"] for e in data["errors"]] == ["agreement.template"]
+    assert "tittel" in data["errors"][0]["message"]
 
 
 def test_an_unforeseen_error_parks_without_its_text(services: Services) -> None:
