@@ -22,7 +22,7 @@ check: $(STAMP) ## Lint, types, layer rules, unit tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/pytest -q -n 2 tests/unit tests/contract
+	$(BIN)/pytest -q -n 2 tests/unit
 
 test: $(STAMP) ## All tests but conformance
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not conformance"

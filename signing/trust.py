@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,11 +59,6 @@ class TrustStore:
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:
         return tuple(x509.Certificate.load(der) for der in self.anchors)
-
-    @cached_property
-    def fingerprints(self) -> tuple[str, ...]:
-        """SHA-256 of each anchor, hexadecimal."""
-        return tuple(hashlib.sha256(der).hexdigest() for der in self.anchors)
 
     @cached_property
     def manager(self) -> SimpleTrustManager:

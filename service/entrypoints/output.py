@@ -43,10 +43,6 @@ def _json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def _line(*parts: str) -> None:
-    click.echo(" ".join(p for p in parts if p))
-
-
 def sent(command_id: str, *, as_json: bool) -> None:
     if as_json:
         _json({"command_id": command_id, "sent": True})

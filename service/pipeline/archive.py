@@ -11,7 +11,17 @@ from service.domain.log import Occurrence, canonical
 from service.errors import CredentialMissing, VerificationFailed
 from service.pipeline.ledger import Draft, blob_key
 from service.pipeline.services import Services
-from signing import SignatureRequest, ValidationReport, augment, embed, prepare, seal_detached, sign, validate
+from signing import (
+    SignatureRequest,
+    ValidationReport,
+    augment,
+    embed,
+    prepare,
+    seal_detached,
+    sign,
+    validate,
+    verify_detached,
+)
 
 __all__ = ["augment_document", "check_against_log", "issue_receipt", "verify_document"]
 
@@ -65,7 +75,7 @@ def check_against_log(version: Version, document: bytes, report: ValidationRepor
     ]
     if len(document) != version.document.size:
         faults.append("the document is not as long as the log says")
-    if report.indication != "TOTAL-PASSED":
+    if not report.passed:
         faults.append(f"the validation says {report.indication}")
     found = {s.field: s.certificate_sha256 for s in report.signatures}
     if found.keys() != {SEAL, *(p.role for p in version.parties)}:
@@ -100,11 +110,12 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
     )
     sealed = embed(prepared, sign(prepared, credential), revision=draft, timestamps=keys.timestamps)
     final = augment(sealed, trust=keys.trust, timestamps=keys.timestamps, collector=keys.evidence)
-    report = validate(final, keys.trust)
-    faults = [*_levels(report)]
-    if report.indication != "TOTAL-PASSED" or faults:
+    report, seal = validate(final, keys.trust), verify_detached(receipt, signature, keys.trust)
+    if not report.passed or [*_levels(report)] or seal.indication != "TOTAL-PASSED":
         raise VerificationFailed(
-            f"the sealed receipt of agreement {agreement.id} does not verify: {report.indication}"
+            f"the sealed receipt of agreement {agreement.id} does not verify: "
+            f"{report.indication} (PDF), {seal.indication} (JSON)",
+            remedy="Check SIGNERT_TRUST, and the certificate of the seal.",
         )
     hashes = {
         "receipt_sha256": version.receipt_sha256,

@@ -20,7 +20,7 @@ from pypdf.generic import (
     PdfObject,
 )
 
-from service.adapters.pdf import finish, is_a4, missing_values, page_count, text
+from service.adapters.pdf import finish, missing_values, page_count, text
 from service.domain.ports import Attachment
 from service.errors import NotArchivable, RenderFailed
 
@@ -139,7 +139,6 @@ class TestFinish:
         pdf = finished()
 
         assert page_count(pdf) == page_count(OFFICE_PDF) == 4
-        assert is_a4(pdf)
         assert text(pdf) == text(OFFICE_PDF).replace("\uf0b7", "•")
 
     def test_signature_links_are_untouched(self) -> None:
@@ -196,7 +195,7 @@ class TestFinish:
 
     @pytest.mark.parametrize("body", [b"", b"%PDF-1.7\n", b"not a PDF", OFFICE_PDF[:2000]])
     def test_refuses_what_is_no_pdf(self, body: bytes) -> None:
-        for read in (page_count, is_a4, text):
+        for read in (page_count, text):
             with pytest.raises(RenderFailed):
                 read(body)
         with pytest.raises(RenderFailed):

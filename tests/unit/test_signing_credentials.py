@@ -169,7 +169,7 @@ def test_trust_anchors(tmp_path: Path) -> None:
     der.write_bytes(one.public_bytes(Encoding.DER))
     trust = TrustStore.from_pem(bundle, der)
     assert len(trust.anchors) == 2
-    assert trust.fingerprints[0] == one.fingerprint(hashes.SHA256()).hex()
+    assert trust.anchors[0] == one.public_bytes(Encoding.DER)
     for content in (b"", b"-----BEGIN CERTIFICATE-----\n", b"hello", key.private_numbers and b"\x30\x00"):
         der.write_bytes(content)
         with pytest.raises(CredentialError):

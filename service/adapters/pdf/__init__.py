@@ -4,8 +4,8 @@ finished = finish(pdf, title="Avtale om tilrettelegging", language="nb-NO", crea
 gone = missing_values(text(finished), {"agreement.position.title": "Baker"})
 """
 
-from service.adapters.pdf.finishing import finish, is_a4, page_count
+from service.adapters.pdf.finishing import finish, page_count
 from service.adapters.pdf.text import text
 from service.adapters.pdf.values import missing_values
 
-__all__ = ["finish", "is_a4", "missing_values", "page_count", "text"]
+__all__ = ["finish", "missing_values", "page_count", "text"]

@@ -36,8 +36,6 @@ from service.adapters.pdf.fonts import check_embedded, check_glyphs, name_symbol
 from service.domain.ports import Attachment
 from service.errors import NotArchivable, RenderFailed
 
-_A4_POINTS = (595.276, 841.89)
-_A4_TOLERANCE = 1.0
 _PLACEHOLDER_ID = bytes(range(0xF0, 0x100))
 
 
@@ -113,17 +111,6 @@ def page_count(pdf: bytes) -> int:
     """Number of pages. Raises `RenderFailed` when the input is no PDF."""
     with _readable(pdf) as reader:
         return len(reader.pages)
-
-
-def is_a4(pdf: bytes) -> bool:
-    """Whether every page is upright A4, within a point. Raises `RenderFailed` when the input is no PDF."""
-    with _readable(pdf) as reader:
-        return all(
-            abs(float(page.mediabox.width) - _A4_POINTS[0]) <= _A4_TOLERANCE
-            and abs(float(page.mediabox.height) - _A4_POINTS[1]) <= _A4_TOLERANCE
-            and page.rotation == 0
-            for page in reader.pages
-        )
 
 
 @contextmanager
