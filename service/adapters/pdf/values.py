@@ -48,13 +48,29 @@ class _Haystack:
         lead = value[: value.index(solid[0])]
         start = self.solid.find(solid)
         while start >= 0:
-            begin = self.at[start]
-            if self.text[:begin].endswith(lead) and self._matches(
-                value[len(lead) :], begin, begin - len(lead)
-            ):
+            position = self.at[start]
+            begin = self._start_of(lead, position)
+            if begin is not None and self._matches(value[len(lead) :], position, begin):
                 return True
             start = self.solid.find(solid, start + 1)
         return False
+
+    def _start_of(self, lead: str, position: int) -> int | None:
+        """Where `lead`, hyphens and spaces, starts if it stands before `position`; a line may break in it too."""
+        text, here = self.text, position
+        for char in reversed(lead):
+            if char == "-":
+                while text[here - 1 : here] == "\n" and text[here - 2 : here - 1] != "\n":
+                    here -= 1
+                if text[here - 1 : here] != "-":
+                    return None
+                here -= 1
+                continue
+            if not text[here - 1 : here].isspace():
+                return None
+            while text[here - 1 : here].isspace():
+                here -= 1
+        return here
 
     def _matches(self, value: str, position: int, begin: int) -> bool:
         """Whether `value` is at `position`, as it was printed. `begin` is where its leading hyphens start."""
