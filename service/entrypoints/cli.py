@@ -89,9 +89,8 @@ def submit(
             return
         ledger = _ledger(settings)
         with output.progress() as progress:
-            workbook = Workbook(ledger.store, system_clock())
             ended = follow(
-                ledger, workbook, "submit", payload,
+                ledger, _workbook(ledger), "submit", payload,
                 seconds=timeout, observe=progress.entry, parked=progress.parked,
             )  # fmt: skip
     if isinstance(ended, Rejection):
@@ -352,6 +351,10 @@ def _ledger(settings: Settings) -> Ledger:
     return Ledger(open_store(settings), system_clock())
 
 
+def _workbook(ledger: Ledger) -> Workbook:
+    return Workbook(ledger.store, system_clock())
+
+
 def _agreement(settings: Settings, agreement_id: str) -> Agreement:
     try:
         agreement_id = str(uuid.UUID(agreement_id))
@@ -365,7 +368,7 @@ def _agreement(settings: Settings, agreement_id: str) -> Agreement:
 
 def _show(settings: Settings, agreement: Agreement, *, as_json: bool) -> None:
     ledger = _ledger(settings)
-    markers = Workbook(ledger.store, system_clock()).of(agreement.id)
+    markers = _workbook(ledger).of(agreement.id)
     output.agreement(
         agreement, ledger.read(agreement.id), [m.parked for m in markers if m.parked], as_json=as_json
     )

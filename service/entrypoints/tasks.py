@@ -28,6 +28,7 @@ from service.pipeline.drive import drive
 from service.pipeline.intake import receive, reject
 from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
+from service.pipeline.work import marker_key
 from signing import SigningError
 
 __all__ = ["make_app", "run_worker", "send_command"]
@@ -178,7 +179,7 @@ def take_in(services: Services, name: str, args: tuple[Any, ...], kwargs: Mappin
 
 def drive_agreement(services: Services, agreement_id: str, run: str) -> None:
     """Drive an agreement that another worker handed over, with that run's marker."""
-    marker = services.workbook.load(f"work/{agreement_id}/{run}")
+    marker = services.workbook.load(marker_key(agreement_id, run))
     if marker is None:  # delivered again, after the run came to rest
         return
     outcome = drive(services, marker)

@@ -14,7 +14,11 @@ from service.domain.log import canonical, timestamp
 from service.domain.ports import Clock, ObjectStore
 from service.errors import AlreadyExists, NotFound
 
-__all__ = ["Marker", "Parked", "Workbook"]
+__all__ = ["Marker", "Parked", "Workbook", "marker_key"]
+
+
+def marker_key(agreement_id: str, run: str) -> str:
+    return f"work/{agreement_id}/{run}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Marker:
 
     @property
     def key(self) -> str:
-        return f"work/{self.agreement_id}/{self.run}"
+        return marker_key(self.agreement_id, self.run)
 
     @property
     def body(self) -> bytes:

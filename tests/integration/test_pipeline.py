@@ -24,7 +24,7 @@ from service.pipeline.drive import Rest, drive
 from service.pipeline.intake import receive
 from service.pipeline.services import Keys, Services, Typesetting
 from service.pipeline.sweep import sweep
-from service.pipeline.work import Marker
+from service.pipeline.work import Marker, marker_key
 from signing import TimestampClient, validate
 from tests.fakes import EventList, MemoryStore
 
@@ -84,7 +84,7 @@ def test_rendering_and_signing_may_be_different_workers(services: Services, even
     while outcome.rest is Rest.HANDED_OVER:
         capability, agreement_id, run = handed.pop()
         route.append(capability)
-        marker = services.workbook.load(f"work/{agreement_id}/{run}")
+        marker = services.workbook.load(marker_key(agreement_id, run))
         assert marker
         outcome = drive(sides[capability], marker)
     assert route == [Capability.RENDER, Capability.SIGN, Capability.RENDER, Capability.SIGN]
