@@ -114,7 +114,8 @@ def run(load: Callable[[], Settings], file: Any, as_json: bool) -> None:
     Events are written to events.jsonl in SIGNERT_HOME.
     """
     from service.pipeline.drive import Rest, drive
-    from service.pipeline.intake import receive, reject
+    from service.pipeline.intake import receive
+    from service.pipeline.quarantine import reject
 
     settings = load()
     payload = {"command_id": str(uuid.uuid4()), "agreement": _read_json(file)}

@@ -25,7 +25,8 @@ from service.config import Settings
 from service.domain.agreement import SEAL, Capability
 from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
 from service.pipeline.drive import drive
-from service.pipeline.intake import receive, reject
+from service.pipeline.intake import receive
+from service.pipeline.quarantine import reject
 from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
 from service.pipeline.work import marker_key

@@ -11,8 +11,9 @@ from typing import Any
 from service.domain.agreement import Agreement, advance, fold, next_step
 from service.domain.log import Entry
 from service.errors import FieldError, NotFound
-from service.pipeline.intake import agreement_id_of, rejection_id
+from service.pipeline.intake import agreement_id_of
 from service.pipeline.ledger import Ledger
+from service.pipeline.quarantine import rejection_id
 from service.pipeline.work import Parked, Workbook
 
 __all__ = ["Rejection", "follow"]

@@ -1,4 +1,4 @@
-"""Commands in: validate, claim the command's id, append its entry. What is refused is kept and answered.
+"""Commands in: validate, claim the command's id, append its entry. What is refused goes to `quarantine`.
 
 Order matters, for a crash may come between any two lines: the data first, then the claim that names it (only
 valid commands are claimed, so a claimed one need not be validated again), then the work marker, then the entry.
@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 import rfc8785
 
 from service.domain.agreement import fold
-from service.domain.log import timestamp
 from service.domain.presentation import ROLES
 from service.domain.template import Manifest
 from service.errors import (
@@ -38,11 +37,7 @@ NORWAY = ZoneInfo("Europe/Oslo")
 
 __all__ = [
     "agreement_id_of",
-    "publish_rejection",
     "receive",
-    "reject",
-    "rejection_id",
-    "rejections",
     "resume",
 ]
 
@@ -69,7 +64,7 @@ def receive(services: Services, name: str, payload: object) -> Marker:
     """Take in the command `name`; returns the marker with which to `drive` its agreement.
 
     Safe to repeat: the same command again leads to the same marker and no second entry. Raises `CommandRejected`
-    (hand it to `reject`), and retryable `StoreError`.
+    (hand it to `quarantine.reject`), and retryable `StoreError`.
     """
     try:
         digest = hashlib.sha256(rfc8785.dumps(payload)).hexdigest()  # type: ignore[arg-type]
@@ -222,66 +217,3 @@ def _index(services: Services, data: Mapping[str, Any]) -> None:
     key = f"index/case/{case['system']}/{case['reference']}/{data['id']}"
     with contextlib.suppress(AlreadyExists):
         services.store.create(key, b"")
-
-
-def reject(services: Services, name: str, message: object, error: CommandRejected) -> dict[str, Any]:
-    """Keep a refused message in quarantine and answer it with `agreement.rejected`; returns the event.
-
-    `message` is the command's payload, or the raw message (headers and body) of what is no command, as JSON. The
-    same message is kept once, however often it comes, and its event keeps its id.
-    """
-    identity = rejection_id(name, message)
-    event = _rejected_event(services, message, error, identity)
-    body = {
-        "v": 1,
-        "received_at": event["time"],
-        "task": name,
-        "message": message,
-        "error": error.as_json(),
-        "event": event,
-    }
-    services.store.put(f"outbox/{identity}", b"")
-    with contextlib.suppress(AlreadyExists):
-        services.store.create(f"quarantine/{identity}.json", json.dumps(body, sort_keys=True).encode())
-    return publish_rejection(services, identity)
-
-
-def rejection_id(name: str, message: object) -> str:
-    """The name in quarantine of this message, should it be refused (64 hex digits)."""
-    return hashlib.sha256(json.dumps([name, message], sort_keys=True).encode()).hexdigest()
-
-
-def _rejected_event(
-    services: Services, message: object, error: CommandRejected, identity: str
-) -> dict[str, Any]:
-    command_id = valid_command_id(message)
-    return {
-        "specversion": "1.0",
-        "id": f"rejected.{identity}",
-        "source": "/signert",
-        "type": "agreement.rejected",
-        "subject": command_id or identity,
-        "time": timestamp(services.clock.now()),
-        "datacontenttype": "application/json",
-        "data": {
-            "command_id": command_id,
-            "code": error.code,
-            "message": error.message,
-            "errors": [e.as_json() for e in error.errors],
-            "quarantine": f"quarantine/{identity}.json",
-        },
-    }
-
-
-def publish_rejection(services: Services, identity: str) -> dict[str, Any]:
-    """Publish the event of a message in quarantine, and forget that it waits. Raises `StoreError`, `NotFound`."""
-    event: dict[str, Any] = json.loads(services.store.get(f"quarantine/{identity}.json"))["event"]
-    services.publisher.publish(event)
-    services.store.delete(f"outbox/{identity}")
-    return event
-
-
-def rejections(services: Services) -> Iterator[str]:
-    """The messages in quarantine whose event may not have been published."""
-    for key in services.store.list("outbox/"):
-        yield key.removeprefix("outbox/")

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from service.errors import NotFound, SignertError
 from service.pipeline.drive import Outcome, drive
-from service.pipeline.intake import publish_rejection, rejections, resume
+from service.pipeline.intake import resume
+from service.pipeline.quarantine import publish_rejection, rejections
 from service.pipeline.services import Services
 from service.pipeline.work import Marker
 

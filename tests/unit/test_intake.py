@@ -14,7 +14,8 @@ import pytest
 from service.adapters.templates import Catalogue
 from service.domain.agreement import fold
 from service.errors import AlreadyExists, CommandRejected, StoreError
-from service.pipeline.intake import publish_rejection, receive, reject, rejections, resume
+from service.pipeline.intake import receive, resume
+from service.pipeline.quarantine import publish_rejection, reject, rejections
 from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
 from tests.fakes import EventList, ManualClock, MemoryStore
