@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.adapters.directory import DirectoryStore
-from service.config import EMBEDDED_BROKER, S3Location, Settings
+from service.config import S3Location, Settings
 from service.domain.agreement import SEAL, Capability
 from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.template import Finding
+from service.transport import Broker
 
 if TYPE_CHECKING:
     from service.adapters.s3 import S3Store
     from service.adapters.templates import Catalogue
+    from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
     from signing import Credential, TrustStore
 
@@ -80,15 +82,15 @@ def open_catalogue(settings: Settings) -> Catalogue:
 
 
 @contextlib.contextmanager
-def open_broker(settings: Settings) -> Iterator[str]:
-    """The broker's URL. The embedded broker runs at least as long as this context."""
-    if settings.broker != EMBEDDED_BROKER:
+def open_broker(settings: Settings) -> Iterator[Broker]:
+    """The broker. The embedded one runs at least as long as this context."""
+    if settings.broker:
         yield settings.broker
         return
     from service.adapters.broker import EmbeddedBroker
 
     with EmbeddedBroker(settings.home / "broker") as url:
-        yield url
+        yield Broker(url, lease=settings.abandoned_after)
 
 
 def event_file(settings: Settings) -> Publisher:
@@ -99,10 +101,10 @@ def event_file(settings: Settings) -> Publisher:
 
 
 @contextlib.contextmanager
-def event_publisher(broker_url: str) -> Iterator[Publisher]:
+def event_publisher(broker: Broker) -> Iterator[Publisher]:
     from service.adapters.events import EventPublisher
 
-    publisher = EventPublisher(broker_url)
+    publisher = EventPublisher(broker)
     try:
         yield publisher
     finally:
@@ -128,6 +130,20 @@ def open_trust(settings: Settings) -> TrustStore:
         return TrustStore.from_pem(*settings.trust)
     root = _devpki_folder(settings) / "root.pem"
     return TrustStore.from_pem(*([root] if root.exists() else []))
+
+
+def _sender_policy(settings: Settings) -> SenderPolicy:
+    from service.pipeline.senders import SenderPolicy
+
+    if settings.producers is None:
+        return SenderPolicy()
+    from service.adapters.producers import ProducerKeys
+
+    return SenderPolicy(
+        ProducerKeys.load(settings.producers),
+        required=settings.signed_commands == "required",
+        max_age=timedelta(seconds=settings.command_max_age),
+    )
 
 
 @contextlib.contextmanager
@@ -190,4 +206,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             open_typesetting=open_typesetting if Capability.RENDER in can else None,
             open_keys=open_keys if Capability.SIGN in can else None,
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
+            senders=_sender_policy(settings),
+            abandoned_after=timedelta(seconds=settings.abandoned_after),
         )

@@ -19,11 +19,13 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_l
 from service.domain.agreement import SEAL, Capability
 from service.domain.presentation import ROLES
 from service.errors import ConfigurationError
+from service.transport import Broker, Tls
 
-__all__ = ["EMBEDDED_BROKER", "PREFIX", "S3Location", "Settings", "load_settings"]
+__all__ = ["PREFIX", "S3Location", "Settings", "load_settings"]
 
 PREFIX: Final = "SIGNERT_"
-EMBEDDED_BROKER: Final = "embedded"
+_EMBEDDED_BROKER: Final = "embedded"
+_BROKER: Final = re.compile(r"(amqps?|rediss?|redis\+socket|sentinel)://.+")
 _BUCKET: Final = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
     r"(?=.{0,256}$)(?:/(?P<prefix>[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?/?)?"
@@ -52,13 +54,21 @@ class Settings:
     env: str
     home: Path
     store: Path | S3Location
-    broker: str
+    broker: Broker | None
+    """None for the embedded one."""
     templates: Path
     capabilities: frozenset[Capability]
     concurrency: int
     soffice: Path
     uno_python: Path
     retention_days: int
+    abandoned_after: int
+    """Seconds after which work that nobody has finished counts as left behind by a crash."""
+    producers: Path | None
+    """Who may send commands, with their keys; None when anybody may who can reach the broker."""
+    signed_commands: Literal["required", "optional"]
+    command_max_age: int
+    """Seconds that a signed command may have been on its way."""
     render_timeout: int
     font: Path
     bold_font: Path
@@ -89,7 +99,11 @@ class _SettingsSchema(Schema):
     s3_endpoint = fields.String(load_default=None)
     s3_region = fields.String(load_default=None, validate=validate.Length(min=1))
     s3_lock = fields.String(load_default=None, validate=validate.OneOf(["governance", "compliance"]))
-    broker = fields.String(load_default=EMBEDDED_BROKER)
+    broker = fields.String(load_default=_EMBEDDED_BROKER)
+    broker_password_file = _PathField(load_default=None)
+    broker_ca = _PathField(load_default=None)
+    broker_certificate = _PathField(load_default=None)
+    broker_key = _PathField(load_default=None)
     templates = _PathField(load_default=Path(__file__).parent.parent / "templates")
     capabilities = fields.List(
         fields.Enum(Capability, by_value=True), load_default=list(Capability), validate=validate.Length(min=1)
@@ -98,6 +112,12 @@ class _SettingsSchema(Schema):
     soffice = _PathField(load_default=Path("/usr/bin/soffice"))
     uno_python = _PathField(load_default=Path("/usr/bin/python3"))
     retention_days = fields.Integer(load_default=0, validate=validate.Range(0, 365 * 100))
+    abandoned_after = fields.Integer(load_default=300, validate=validate.Range(5, 3600))
+    producers = _PathField(load_default=None)
+    signed_commands = fields.String(
+        load_default="required", validate=validate.OneOf(["required", "optional"])
+    )
+    command_max_age = fields.Integer(load_default=86_400, validate=validate.Range(60, 30 * 86_400))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
     bold_font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Bold.ttf"))
@@ -123,10 +143,34 @@ class _SettingsSchema(Schema):
         for name, value in s3.items():
             if value and not isinstance(data["store"], S3Location):
                 raise ValidationError("needs SIGNERT_STORE=s3://bucket/prefix", f"s3_{name}")
+        data["broker"] = _broker(data)
         data["capabilities"] = frozenset(data["capabilities"])
         data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
         data["credentials"] = {role: address for role, address in addresses.items() if address}
         return Settings(**data)
+
+
+def _broker(data: dict[str, Any]) -> Broker | None:
+    """The broker of the settings; takes what belongs to it out of `data`."""
+    url = data.pop("broker")
+    extra = {name: data.pop(f"broker_{name}") for name in ("password_file", "ca", "certificate", "key")}
+    if url == _EMBEDDED_BROKER:
+        for name in (name for name, value in extra.items() if value):
+            raise ValidationError("needs SIGNERT_BROKER=amqps://…", f"broker_{name}")
+        return None
+    if not all(_BROKER.fullmatch(part) for part in url.split(";")):
+        raise ValidationError("must be 'embedded', amqp(s)://…, redis(s)://… or redis+socket://…", "broker")
+    tls = Tls(extra["ca"], extra["certificate"], extra["key"])
+    broker = Broker(url, tls, data["abandoned_after"])
+    if broker.ssl is None and tls != Tls():
+        raise ValidationError("a certificate needs amqps:// or rediss://", "broker")
+    if extra["password_file"]:
+        try:
+            password = extra["password_file"].read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ValidationError("this file cannot be read", "broker_password_file") from None
+        broker = broker.with_password(password)
+    return broker
 
 
 def _store(address: str, s3: Mapping[str, Any]) -> Path | S3Location:
@@ -180,10 +224,16 @@ def _refuse_development(settings: Settings) -> None:
             "SIGNERT_SEAL": SEAL in settings.credentials,
             "SIGNERT_TSA": settings.tsa,
             "SIGNERT_TRUST": settings.trust,
-            "SIGNERT_BROKER": settings.broker != EMBEDDED_BROKER,
+            "SIGNERT_BROKER": settings.broker is not None,
         }.items()
         if not is_set
     ]
+    place = settings.store
+    if isinstance(place, S3Location) and (place.endpoint or "").startswith("http:"):
+        raise ConfigurationError(
+            "SIGNERT_S3_ENDPOINT: SIGNERT_ENV=production needs https://, for agreements hold health data",
+            remedy="Give the store a certificate, or put a TLS proxy beside it.",
+        )
     if missing:
         raise ConfigurationError(
             f"SIGNERT_ENV=production needs {', '.join(missing)}: the embedded broker and the development PKI are for "

@@ -56,12 +56,20 @@ class DirectoryStore:
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            self._check_mounted()
             raise NotFound(f"{key} is not in the store") from None
         except OSError as exc:
             raise _unusable(exc, f"read {key}") from exc
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        path = self._path(key)
+        try:
+            found = path.is_file()
+        except OSError as exc:
+            raise _unusable(exc, f"look for {key}") from exc
+        if not found:
+            self._check_mounted()
+        return found
 
     def list(self, prefix: str = "") -> Iterator[str]:
         if prefix:
@@ -70,10 +78,12 @@ class DirectoryStore:
         base = self._root.joinpath(*prefix.split("/")[:-1])
         found = (
             Path(folder, name).relative_to(self._root).as_posix()
-            for folder, _, names in os.walk(base)
+            for folder, _, names in os.walk(base, onerror=_refuse_to_skip)
             for name in names
         )
-        yield from sorted(k for k in found if k.startswith(prefix) and not k.startswith(f"{_TEMPORARY}/"))
+        keys = sorted(k for k in found if k.startswith(prefix) and not k.startswith(f"{_TEMPORARY}/"))
+        self._check_mounted()
+        yield from keys
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -91,6 +101,11 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         _check(key)
         return self._root / key
+
+    def _check_mounted(self) -> None:
+        """A store whose folder is gone is not an empty one. Raises `StoreError`."""
+        if not self._temporary.is_dir():
+            raise StoreError("the store's folder is not there", remedy="Is its disk mounted?")
 
     @contextlib.contextmanager
     def _written(self, body: bytes, key: str, *, mode: int = 0o600) -> Iterator[Path]:
@@ -144,6 +159,12 @@ def _check(key: str) -> None:
     check_key(key)
     if _TEMPORARY in key.split("/"):
         raise StoreError(f"'{_TEMPORARY}' is the store's own", remedy="Mend the key.")
+
+
+def _refuse_to_skip(exc: OSError) -> None:
+    """`os.walk` passes over what it cannot read; an agreement would seem not to exist."""
+    if not isinstance(exc, (FileNotFoundError, NotADirectoryError)):  # deleted meanwhile
+        raise _unusable(exc, "list its keys") from exc
 
 
 def _flush_folder(folder: Path) -> None:

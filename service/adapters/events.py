@@ -20,6 +20,7 @@ from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
 
 from service.errors import BrokerUnavailable, ConfigurationError
+from service.transport import Broker
 
 __all__ = ["CONTENT_TYPE", "EXCHANGE", "QUEUE", "EventFile", "EventPublisher"]
 
@@ -47,8 +48,8 @@ class EventPublisher:
     Messages are persistent, and RabbitMQ confirms each of them. Safe for threads and over fork.
     """
 
-    def __init__(self, broker_url: str) -> None:
-        self._url = broker_url
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._connection: Connection | None = None
@@ -74,16 +75,16 @@ class EventPublisher:
                 except _REFUSALS as error:
                     self._drop()
                     raise ConfigurationError(
-                        f"The broker {connection.as_uri()} refuses events ({type(error).__name__}).",
+                        f"The broker {self._broker.shown} refuses events ({type(error).__name__}).",
                         remedy=f"Check the user's rights, and that queue {QUEUE} was not made differently.",
                     ) from error
                 except _failures(connection) as error:
                     self._abandon()
-                    failure, broker = error, connection.as_uri()
+                    failure = error
                 else:
                     return
         raise BrokerUnavailable(
-            f"The broker {broker} did not take event {event['id']} ({type(failure).__name__}).",
+            f"The broker {self._broker.shown} did not take event {event['id']} ({type(failure).__name__}).",
             remedy="Check SIGNERT_BROKER and that the broker runs; the event is published again.",
         ) from failure
 
@@ -101,7 +102,10 @@ class EventPublisher:
             self._connection, self._pid = None, os.getpid()
         if self._connection is None:
             self._connection = Connection(
-                self._url, connect_timeout=_CONNECT_LIMIT, transport_options=_transport_options(self._url)
+                self._broker.url,
+                connect_timeout=_CONNECT_LIMIT,
+                transport_options=self._broker.transport_options,
+                ssl=self._broker.ssl or False,
             )
         return self._connection
 
@@ -154,12 +158,6 @@ def _encode(event: Mapping[str, object]) -> str:
     if missing or event["specversion"] != "1.0":  # CloudEvents spec v1.0.2 § 3.1, required attributes
         raise ValueError(f"not a CloudEvents 1.0 event: {', '.join(missing) or 'specversion'}")
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-
-
-def _transport_options(url: str) -> dict[str, Any]:
-    if url.startswith(("amqp", "pyamqp")):
-        return {"confirm_publish": True}
-    return {"socket_timeout": _ANSWER_LIMIT, "socket_connect_timeout": _CONNECT_LIMIT}
 
 
 def _failures(connection: Connection) -> tuple[type[Exception], ...]:

@@ -57,7 +57,6 @@ log = logging.getLogger(__name__)
 
 LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
-_ATTEMPTS: Final = 4
 _FIRST_PAUSE: Final = 0.2
 _RACERS: Final = 32
 _CONNECT_TIMEOUT: Final = 5.0
@@ -72,7 +71,8 @@ class S3Store:
     """Objects in `bucket`, their keys below `prefix`. Safe in threads and after a fork.
 
     `endpoint` and `region` default to what AWS's own variables and profiles say; an endpoint given here is
-    addressed by path. `read_timeout` in seconds is how long the store may be silent.
+    addressed by path. `read_timeout` in seconds is how long the store may be silent, `attempts` how often one
+    request is sent that has no clear answer.
     """
 
     def __init__(
@@ -84,10 +84,12 @@ class S3Store:
         region: str | None = None,
         lock: LockMode | None = None,
         read_timeout: float = 20.0,
+        attempts: int = 4,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._connection = (endpoint, region, read_timeout)
+        self._attempts = attempts
         self._lock = lock
 
     def __repr__(self) -> str:
@@ -125,7 +127,7 @@ class S3Store:
         def fetch() -> tuple[bytes, str | None]:
             answer = self._client.get_object(**address)
             with contextlib.closing(answer["Body"]) as stream:
-                return stream.read(), answer["Metadata"].get("sha256")
+                return stream.read(), _genuine(answer, "ETag")["Metadata"].get("sha256")
 
         body, sha256 = self._ask(fetch, "read", key)
         if hashlib.sha256(body).hexdigest() != sha256:
@@ -256,17 +258,17 @@ class S3Store:
 
     def _ask(self, call: Callable[[], _T], doing: str, key: str) -> _T:
         """Ask the store, again and later when it has no clear answer. Raises `StoreError` and its kinds."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             try:
                 return call()
             except _FAILURES as exc:
-                if attempt < _ATTEMPTS and _is_passing(exc):
+                if attempt < self._attempts and _is_passing(exc):
                     log.warning(
                         "store did not %s %s: attempt=%d of %d fault=%s",
                         doing,
                         key,
                         attempt,
-                        _ATTEMPTS,
+                        self._attempts,
                         _name(exc),
                     )
                     time.sleep(random.uniform(0.5, 1) * _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311

@@ -6,52 +6,65 @@ kept in quarantine and rejected without requeue.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
-from celery.worker.consumer import Consumer
-from kombu import Exchange, Queue
+from celery.exceptions import Reject
+from celery.signals import (
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
 from kombu.exceptions import OperationalError
 
 from service.bootstrap import check_store, event_publisher, open_services
 from service.config import Settings
 from service.domain.agreement import SEAL, Capability
+from service.entrypoints.consumer import COMMAND_PREFIX
 from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
-from service.pipeline.drive import drive
+from service.pipeline.drive import drive, unforeseen
 from service.pipeline.intake import receive
 from service.pipeline.quarantine import reject
 from service.pipeline.services import Services
-from service.pipeline.sweep import sweep
-from service.pipeline.work import marker_key
+from service.pipeline.sweep import sweep, take_up
+from service.pipeline.work import Marker, marker_key
+from service.transport import RETRY_AFTER, Broker
 from signing import SigningError
 
-__all__ = ["make_app", "run_worker", "send_command"]
+__all__ = ["make_app", "open_connected_services", "run_worker", "send_command"]
 
 log = logging.getLogger(__name__)
 
 COMMANDS = "signert.commands"
-DRIVE, SWEEP = "signert.v1.drive", "signert.v1.sweep"
-MAX_MESSAGE = 1024 * 1024
-"""Bytes of a command's body; the largest agreement that the schema allows is a tenth of it."""
-_RETRY_MOST = 300
+TICKS = "signert.ticks"
+DRIVE, SWEEP = f"{COMMAND_PREFIX}drive", f"{COMMAND_PREFIX}sweep"
 _SWEEP_INTERVAL = 30.0
+_UNFORESEEN_TRIES = 5
+_SHUTDOWN_GRACE = 25.0
+"""Seconds that work under way has to end after SIGTERM; Kubernetes kills after 30."""
 
 
 def _queue_of(capability: Capability) -> str:
     return f"signert.{capability}"
 
 
-def make_app(broker_url: str, settings: Settings) -> Celery:
+def make_app(broker: Broker, settings: Settings) -> Celery:
     """The Celery application on this broker, with no tasks yet: enough to send commands."""
-    app = Celery("signert", broker=broker_url, set_as_current=False)
+    app = Celery("signert", broker=broker.url, set_as_current=False)
+    app.signert_broker = broker
+    app.signert_queues = (COMMANDS, *map(_queue_of, Capability))
+    interval = min(_SWEEP_INTERVAL, settings.abandoned_after / 2)
     app.conf.update(
+        broker_transport_options=broker.transport_options,
+        broker_use_ssl=broker.ssl,
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
@@ -59,10 +72,10 @@ def make_app(broker_url: str, settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         task_default_queue=COMMANDS,
         task_default_exchange="signert",
-        task_queues=[_declared(name) for name in (COMMANDS, *map(_queue_of, Capability))],
+        task_queues=[*map(broker.queue, app.signert_queues), broker.tick_queue(TICKS)],
         worker_prefetch_multiplier=1,
         worker_concurrency=settings.concurrency,
-        worker_consumer="service.entrypoints.tasks:QuarantineConsumer",
+        worker_consumer="service.entrypoints.consumer:GuardedConsumer",
         worker_proc_alive_timeout=120,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
@@ -70,7 +83,7 @@ def make_app(broker_url: str, settings: Settings) -> Celery:
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         beat_schedule={
-            "sweep": {"task": SWEEP, "schedule": _SWEEP_INTERVAL, "options": {"expires": _SWEEP_INTERVAL}}
+            "sweep": {"task": SWEEP, "schedule": interval, "options": {"queue": TICKS, "expires": interval}}
         },
         beat_scheduler="celery.beat:Scheduler",  # keeps nothing on disk: two workers may share a data folder
         enable_utc=True,
@@ -78,13 +91,10 @@ def make_app(broker_url: str, settings: Settings) -> Celery:
     return app
 
 
-def _declared(name: str) -> Queue:
-    return Queue(name, Exchange("signert", type="direct"), routing_key=name, durable=True)
-
-
-def send_command(app: Celery, name: str, payload: Mapping[str, Any]) -> None:
+def send_command(app: Celery, name: str, payload: Mapping[str, Any], *, signature: str | None = None) -> None:
     """Put a command on the queue; returns when the broker has it. Raises `BrokerUnavailable`."""
-    _send(app, f"signert.v1.{name}", {"command": payload}, COMMANDS)
+    signed = {} if signature is None else {"signature": signature}
+    _send(app, f"{COMMAND_PREFIX}{name}", {"command": payload, **signed}, COMMANDS)
 
 
 def _send(app: Celery, task: str, kwargs: Mapping[str, Any], queue: str) -> None:
@@ -94,6 +104,21 @@ def _send(app: Celery, task: str, kwargs: Mapping[str, Any], queue: str) -> None
         raise BrokerUnavailable(
             "the broker does not take messages", remedy="Check SIGNERT_BROKER and that the broker runs."
         ) from exc
+
+
+def hand_over(app: Celery, capability: Capability, agreement_id: str, run: str) -> None:
+    """Ask the workers that have the capability to drive the agreement on. Raises `BrokerUnavailable`."""
+    _send(app, DRIVE, {"agreement_id": agreement_id, "run": run}, _queue_of(capability))
+
+
+@contextlib.contextmanager
+def open_connected_services(settings: Settings, app: Celery) -> Iterator[Services]:
+    """The pipeline's services, publishing and handing over through the application's broker."""
+    with (
+        event_publisher(app.signert_broker) as publisher,
+        open_services(settings, publisher=publisher, hand_over=partial(hand_over, app)) as services,
+    ):
+        yield services
 
 
 class Runtime:
@@ -109,10 +134,7 @@ class Runtime:
     def services(self) -> Services:
         if self._services is None or self._pid != os.getpid():
             self._stack, self._pid = contextlib.ExitStack(), os.getpid()
-            publisher = self._stack.enter_context(event_publisher(self._app.conf.broker_url))
-            self._services = self._stack.enter_context(
-                open_services(self._settings, publisher=publisher, hand_over=self._hand_over)
-            )
+            self._services = self._stack.enter_context(open_connected_services(self._settings, self._app))
         return self._services
 
     def warm_up(self) -> None:
@@ -132,25 +154,25 @@ class Runtime:
             self._services = None
             self._stack.close()
 
-    def _hand_over(self, capability: Capability, agreement_id: str, run: str) -> None:
-        _send(self._app, DRIVE, {"agreement_id": agreement_id, "run": run}, _queue_of(capability))
-
 
 def register(app: Celery, runtime: Runtime) -> None:
     """Give the application its tasks."""
     app.signert_services = runtime.services  # the consumer keeps unreadable messages by it
 
     def submit(task: Task, *args: Any, **kwargs: Any) -> None:
-        with _retried(task):
+        with _retried(task, lambda error: _refuse(runtime.services(), "submit", kwargs, error)):
             take_in(runtime.services(), "submit", args, kwargs)
 
     def drive_on(task: Task, agreement_id: str, run: str) -> None:
         with _retried(task):
             drive_agreement(runtime.services(), agreement_id, run)
 
+    def hand_on(marker: Marker) -> None:
+        _send(app, DRIVE, {"agreement_id": marker.agreement_id, "run": marker.run}, COMMANDS)
+
     def sweep_all(_task: Task) -> None:
-        for swept in sweep(runtime.services()):
-            log.info("swept agreement=%s", swept.agreement_id)
+        for swept in sweep(runtime.services(), hand_on=hand_on):
+            log.info("swept what=%s id=%s code=%s", swept.what, swept.id, swept.code)
 
     for name, function in (("signert.v1.submit", submit), (DRIVE, drive_on), (SWEEP, sweep_all)):
         app.task(name=name, bind=True, max_retries=None)(function)
@@ -161,129 +183,84 @@ def register(app: Celery, runtime: Runtime) -> None:
 
 def take_in(services: Services, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Take in one command and drive its agreement; a refused command is kept and answered."""
-    payload = kwargs.get("command")
     try:
-        if args or set(kwargs) != {"command"}:
-            payload = {"args": list(args), "kwargs": dict(kwargs)}
+        if args or not {"command"} <= set(kwargs) <= {"command", "signature"}:
+            kwargs = {"command": {"args": list(args), "kwargs": dict(kwargs)}}
             raise CommandRejected(
-                "the message has not the one keyword argument 'command'",
+                "the message has not the keyword argument 'command' (and 'signature' where it is signed) alone",
                 [FieldError("$", "wrong_arguments", 'Send the body [[], {"command": {…}}, {…}].')],
             )
-        marker = receive(services, name, payload)
+        marker = receive(services, name, kwargs["command"], signature=kwargs.get("signature"))
     except CommandRejected as exc:
-        reject(services, name, payload, exc)
-        log.warning("rejected command=%s code=%s", name, exc.code)
+        _refuse(services, name, kwargs, exc)
         return
     outcome = drive(services, marker)
     log.info("drove agreement=%s rest=%s", marker.agreement_id, outcome.rest)
 
 
+def _refuse(services: Services, name: str, kwargs: Mapping[str, Any], error: CommandRejected) -> None:
+    signature = kwargs.get("signature")
+    kept = signature if isinstance(signature, str) else None
+    reject(services, name, kwargs.get("command"), error, signature=kept)
+    log.warning("rejected command=%s code=%s", name, error.code)
+
+
 def drive_agreement(services: Services, agreement_id: str, run: str) -> None:
-    """Drive an agreement that another worker handed over, with that run's marker."""
+    """Drive an agreement that another worker handed over, or a sweeper found, with that run's marker."""
     marker = services.workbook.load(marker_key(agreement_id, run))
     if marker is None:  # delivered again, after the run came to rest
         return
-    outcome = drive(services, marker)
-    log.info("drove agreement=%s rest=%s", agreement_id, outcome.rest)
+    outcome = take_up(services, marker)
+    log.info("drove agreement=%s rest=%s", agreement_id, outcome.rest if outcome else "nothing to do")
 
 
 @contextlib.contextmanager
-def _retried(task: Task) -> Iterator[None]:
-    """Try the task again, later and later, whatever went wrong: a message is never dropped for our own faults."""
+def _retried(task: Task, give_up: Callable[[CommandRejected], None] | None = None) -> Iterator[None]:
+    """Try the task again a little later, whatever went wrong: a message is never dropped for our own faults.
+
+    After some tries that ended in an error nobody foresaw, `give_up` is told, to keep the command where a person looks.
+    """
     try:
         yield
     except Exception as exc:  # noqa: BLE001 (see above)
-        wait = min(2**task.request.retries, _RETRY_MOST)
+        expected = isinstance(exc, SignertError)
         code = exc.code if isinstance(exc, SignertError) else type(exc).__name__
-        log.warning("task=%s id=%s code=%s retry_in=%ds", task.name, task.request.id, code, wait)
-        raise task.retry(exc=None, countdown=wait) from None
-
-
-class QuarantineConsumer(Consumer):  # type: ignore[misc]
-    """Celery's consumer, except that no message can stop it or vanish.
-
-    Celery raises out of its loop when a message lacks its headers or has a body that is no task's, and it
-    acknowledges, thereby drops, what it cannot decode.
-    """
-
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        handle = super().create_task_handler(*args, **kwargs)
-
-        def guarded(message: Any) -> None:
-            try:
-                fault = _unreadable(self.app, message)
-                if fault is None:
-                    handle(message)
-                    return
-            except Exception as exc:  # noqa: BLE001 (whatever a message makes Celery raise)
-                fault = type(exc).__name__
-            self._quarantine(message, fault)
-
-        return guarded
-
-    def on_decode_error(self, message: Any, exc: Exception) -> None:
-        self._quarantine(message, type(exc).__name__)
-
-    def on_unknown_message(self, _body: Any, message: Any) -> None:
-        self._quarantine(message, "no task")
-
-    def on_unknown_task(self, _body: Any, message: Any, _exc: Exception) -> None:
-        self._quarantine(message, "unknown task")
-
-    def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
-        self._quarantine(message, type(exc).__name__)
-
-    def _quarantine(self, message: Any, fault: str) -> None:
-        error = CommandRejected(
-            f"the message is no command of Signert ({fault})",
-            [
-                FieldError(
-                    "$", "malformed_message", "Send JSON after Celery's message protocol 2; see the README."
-                )
-            ],
-            code="malformed_message",
-        )
-        try:
-            reject(self.app.signert_services(), "malformed", _as_json(message), error)
-        except SignertError as exc:
-            # It could not be kept: leave it with the broker rather than lose it.
-            log.error("malformed message not kept: code=%s", exc.code)  # noqa: TRY400
-            message.requeue_log_error(log, (OSError,))
+        log.warning("task=%s id=%s code=%s retry_in=%ds", task.name, task.request.id, code, RETRY_AFTER)
+        if not expected and give_up and task.request.retries >= _UNFORESEEN_TRIES:
+            give_up(_given_up(exc))
             return
-        log.warning("malformed message kept in quarantine: %s", fault)
-        message.reject_log_error(log, (OSError,), requeue=False)
+        _try_later(task)
 
 
-def _unreadable(app: Celery, message: Any) -> str | None:
-    """Why Celery would stumble over `message`, or None."""
-    if len(message.body) > MAX_MESSAGE:
-        return f"larger than {MAX_MESSAGE} bytes"
-    headers = message.headers or {}
-    if not isinstance(headers.get("id"), str) or not isinstance(headers.get("task"), str):
-        return "no id and task in the headers"
-    if headers["task"] not in app.tasks:
-        return "unknown task"
-    body = message.decode()
-    if not (
-        isinstance(body, list) and len(body) == 3 and isinstance(body[0], list) and isinstance(body[1], dict)
-    ):
-        return "the body is not [args, kwargs, embed]"
-    return None
+def _try_later(task: Task) -> None:
+    broker: Broker = task.app.signert_broker
+    try:
+        if broker.is_amqp:
+            queue = task.request.delivery_info["routing_key"]
+            raise task.retry(countdown=0, queue=broker.retry_queue(queue))
+        raise task.retry(countdown=RETRY_AFTER)
+    except Reject as exc:  # it could not be sent anew: leave this one with the broker
+        raise Reject(exc.reason, requeue=True) from None
 
 
-def _as_json(message: Any) -> dict[str, Any]:
-    """A raw message, whole."""
-    body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
-    return {
-        "headers": json.loads(json.dumps(message.headers or {}, default=str)),
-        "content_type": message.content_type,
-        "content_encoding": message.content_encoding,
-        "body_base64": base64.b64encode(body).decode(),
-    }
+def _given_up(exc: Exception) -> CommandRejected:
+    error = unforeseen(exc)
+    way_out = "The command is kept; the operator can send it again when this is mended."
+    return CommandRejected(error.message, [FieldError("$", error.code, way_out)], code=error.code)
 
 
 def _keep_the_log(**_: object) -> None:
     """Celery leaves logging alone when somebody listens to its signal: the log is set up already."""
+
+
+def _bounded_shutdown(**_: object) -> None:
+    """Let what is under way end, but not for ever: after a while it is cancelled, and the broker has it again.
+
+    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done.
+    """
+    timer = threading.Timer(_SHUTDOWN_GRACE, os.kill, (os.getpid(), signal.SIGQUIT))
+    timer.daemon = True
+    timer.start()
 
 
 def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
@@ -292,7 +269,8 @@ def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
     runtime = Runtime(app, settings)
     register(app, runtime)
     setup_logging.connect(_keep_the_log, weak=False)
-    queues = [COMMANDS, *(_queue_of(c) for c in sorted(settings.capabilities))]
+    worker_shutting_down.connect(_bounded_shutdown, weak=False)
+    queues = [COMMANDS, *(_queue_of(c) for c in sorted(settings.capabilities)), TICKS]
     try:
         app.worker_main(
             [

@@ -16,14 +16,14 @@ from enum import StrEnum
 
 from service.domain.agreement import Agreement, Capability, Step, StepKind, advance, fold, next_step
 from service.domain.log import Entry, Occurrence, timestamp
-from service.errors import CommandRejected, NotFound, SignertError
+from service.errors import CommandRejected, SignertError
 from service.pipeline import archive, render, sign
 from service.pipeline.ledger import Draft, Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
 from signing import SigningError
 
-__all__ = ["Outcome", "Rest", "drive"]
+__all__ = ["Outcome", "Rest", "drive", "unforeseen"]
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +64,11 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
     """Do every step that this worker may do, publish the events, and end `marker` when the agreement rests.
 
     A step that cannot be done now parks the agreement: the reason and the time of the next try stand in the
-    marker, and `sweep` drives it again. Raises `NotFound` when there is no such agreement, and `StoreError`
-    when not even the marker can be written.
+    marker, and `sweep` drives it again. Raises `NotFound` when the log has no entry yet, and `StoreError` when not
+    even the marker can be written.
     """
     ledger = services.ledger
-    try:
-        entries = ledger.read(marker.agreement_id)
-    except NotFound:
-        services.workbook.end(marker)
-        raise
+    entries = ledger.read(marker.agreement_id)
     agreement = fold(entries)
     told = marker.since  # the first entry whose events may not be published
     doing = "publish"
@@ -84,7 +80,8 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
             doing = str(step)
             if step.capability not in services.capabilities:
                 # The marker stays, and goes along: should the message be lost, the sweeper still has it.
-                services.workbook.save(replace(marker, since=told, parked=None))
+                touched = timestamp(services.clock.now())
+                services.workbook.save(replace(marker, since=told, touched=touched, parked=None, handed_on=0))
                 services.hand_over(step.capability, agreement.id, marker.run)
                 return Outcome(Rest.HANDED_OVER, agreement, capability=step.capability)
             try:
@@ -99,9 +96,9 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 _publish(services, entry)
                 told = entry.seq + 1
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
-        known = exc if isinstance(exc, (SignertError, SigningError)) else _internal(exc)
+        known = exc if isinstance(exc, (SignertError, SigningError)) else unforeseen(exc)
         parked = _parked(marker, doing, known, services.clock.now())
-        services.workbook.save(replace(marker, since=told, parked=parked))
+        services.workbook.save(replace(marker, since=told, parked=parked, handed_on=0))
         log.warning(
             "parked agreement=%s step=%s code=%s attempts=%d retry_at=%s",
             agreement.id, parked.step, parked.code, parked.attempts, parked.retry_at,
@@ -135,7 +132,7 @@ def _publish(services: Services, entry: Entry) -> None:
         services.publisher.publish(event)
 
 
-def _internal(exc: Exception) -> SignertError:
+def unforeseen(exc: Exception) -> SignertError:
     """An unforeseen error, without its text, which may hold what the agreement says."""
     frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(exc.__traceback__)]
     log.error("unforeseen %s at %s", type(exc).__name__, " < ".join(reversed(frames)))

@@ -19,6 +19,7 @@ import rfc8785
 
 from service.domain.agreement import fold
 from service.domain.presentation import ROLES
+from service.domain.sender import Sender
 from service.domain.template import Manifest
 from service.errors import (
     AlreadyExists,
@@ -28,6 +29,7 @@ from service.errors import (
     TemplateError,
 )
 from service.pipeline.ledger import Draft, Raced
+from service.pipeline.senders import check_case_system
 from service.pipeline.services import Services
 from service.pipeline.work import Marker
 from service.schemas import load_command, valid_command_id
@@ -37,6 +39,7 @@ NORWAY = ZoneInfo("Europe/Oslo")
 
 __all__ = [
     "agreement_id_of",
+    "claimed",
     "receive",
     "resume",
 ]
@@ -54,14 +57,18 @@ class Claim:
     payload_sha256: str
     agreement_id: str
     input_sha256: str
+    producer: str | None
+    """Who signed the command; None when it was not signed."""
 
     @property
     def key(self) -> str:
         return f"commands/{self.command_id}.json"
 
 
-def receive(services: Services, name: str, payload: object) -> Marker:
+def receive(services: Services, name: str, payload: object, *, signature: object = None) -> Marker:
     """Take in the command `name`; returns the marker with which to `drive` its agreement.
+
+    `signature` is what came with it, None when nothing did (see `adapters/producers.py`).
 
     Safe to repeat: the same command again leads to the same marker and no second entry. Raises `CommandRejected`
     (hand it to `quarantine.reject`), and retryable `StoreError`.
@@ -70,9 +77,11 @@ def receive(services: Services, name: str, payload: object) -> Marker:
         digest = hashlib.sha256(rfc8785.dumps(payload)).hexdigest()  # type: ignore[arg-type]
     except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError):
         digest = None  # numbers, texts or nesting that no JSON should have: the schema says where
-    claim = _claimed(services, payload) if digest else None
+    sender = _sender(services, name, payload, signature)
+    claim = claimed(services, payload) if digest else None
     if claim is None:
-        claim = _claim(services, name, payload, digest)
+        services.senders.check_age(sender, now=services.clock.now())
+        claim = _claim(services, name, payload, digest, sender)
     if (claim.command, claim.payload_sha256) != (name, digest):
         raise CommandRejected(
             "this command id was used before, for something else",
@@ -102,7 +111,8 @@ def resume(services: Services, marker: Marker) -> Marker | None:
     return _append(services, claim)
 
 
-def _claimed(services: Services, payload: object) -> Claim | None:
+def claimed(services: Services, payload: object) -> Claim | None:
+    """What the command id of `payload` stands for already, if anything."""
     command_id = valid_command_id(payload)
     if command_id is None:
         return None
@@ -112,8 +122,16 @@ def _claimed(services: Services, payload: object) -> Claim | None:
         return None
 
 
-def _claim(services: Services, name: str, payload: object, digest: str | None) -> Claim:
+def _sender(services: Services, name: str, payload: object, signature: object) -> Sender | None:
+    command = payload if isinstance(payload, Mapping) else {}
+    return services.senders.identify(name, command, signature, now=services.clock.now())
+
+
+def _claim(
+    services: Services, name: str, payload: object, digest: str | None, sender: Sender | None
+) -> Claim:
     command = load_command(name, payload, today=services.clock.now().astimezone(NORWAY).date())
+    check_case_system(sender, command.agreement["case"]["system"], "agreement.case.system")
     _template(services, command.agreement)
     if digest is None:
         raise CommandRejected(
@@ -129,6 +147,7 @@ def _claim(services: Services, name: str, payload: object, digest: str | None) -
         payload_sha256=digest,
         agreement_id=agreement_id,
         input_sha256=services.ledger.put_blob(agreement_id, data, "json"),
+        producer=sender.name if sender else None,
     )
     try:
         services.store.create(claim.key, rfc8785.dumps(vars(claim)))
@@ -199,6 +218,7 @@ def _submitted(claim: Claim, data: Mapping[str, Any], manifest: Manifest) -> Dra
         {
             "command_id": claim.command_id,
             "payload_sha256": claim.payload_sha256,
+            "producer": claim.producer,
             "input_sha256": claim.input_sha256,
             "case": {"system": data["case"]["system"], "reference": data["case"]["reference"]},
             "template": {"name": manifest.name, "version": manifest.version},

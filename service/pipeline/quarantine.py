@@ -19,7 +19,14 @@ from service.schemas import valid_command_id
 __all__ = ["publish_rejection", "reject", "rejection_id", "rejections"]
 
 
-def reject(services: Services, name: str, message: object, error: CommandRejected) -> dict[str, Any]:
+def reject(
+    services: Services,
+    name: str,
+    message: object,
+    error: CommandRejected,
+    *,
+    signature: str | None = None,
+) -> dict[str, Any]:
     """Keep a refused message in quarantine and answer it with `agreement.rejected`; returns the event.
 
     `message` is the command's payload, or the raw message (headers and body) of what is no command, as JSON. The
@@ -32,6 +39,7 @@ def reject(services: Services, name: str, message: object, error: CommandRejecte
         "received_at": event["time"],
         "task": name,
         "message": message,
+        "signature": signature,
         "error": error.as_json(),
         "event": event,
     }

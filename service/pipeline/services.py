@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from service.domain.ports import Attachment, Clock, ObjectStore, OfficeConverter
 from service.domain.template import Template
 from service.errors import SignertError
 from service.pipeline.ledger import Ledger
+from service.pipeline.senders import SenderPolicy
 from service.pipeline.work import Workbook
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ class Services:
     open_typesetting: Callable[[], Typesetting] | None
     open_keys: Callable[[], Keys] | None
     retention: timedelta | None = None
+    senders: SenderPolicy = field(default_factory=SenderPolicy)
+    abandoned_after: timedelta = timedelta(minutes=5)
+    """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -1,60 +1,124 @@
-"""Drive every agreement that is not at rest, and publish what may not have been."""
+"""Find every agreement that is not at rest, have it driven on, and publish rejections that still wait."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
+from service.domain.log import timestamp
 from service.errors import NotFound, SignertError
 from service.pipeline.drive import Outcome, drive
-from service.pipeline.intake import resume
+from service.pipeline.intake import claimed, resume
 from service.pipeline.quarantine import publish_rejection, rejections
 from service.pipeline.services import Services
-from service.pipeline.work import Marker
+from service.pipeline.work import Marker, Parked, marker_key
 
-__all__ = ["IN_FLIGHT", "Swept", "sweep"]
+__all__ = ["Swept", "park_abandoned", "sweep", "take_up"]
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = timedelta(minutes=5)
-"""A marker younger than this is taken to belong to a worker that is alive."""
+_WORKER_LOST_WAIT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What became of one marker; `outcome` is None when there was nothing to drive."""
+    """What became of one marker, or of one rejection.
 
-    agreement_id: str
-    outcome: Outcome | None
+    `what` is `driven`, `handed-on` (to the queue), `ended` (nothing was left to do), `republished` or `failed`;
+    `id` is the agreement's, or the rejection's. `outcome` is there when it was driven.
+    """
+
+    what: str
+    id: str
+    outcome: Outcome | None = None
+    code: str | None = None
 
 
-def sweep(services: Services, *, everything: bool = False) -> Iterator[Swept]:
-    """Drive every agreement whose marker is due, one at a time, and publish rejections that still wait.
+def sweep(
+    services: Services, *, everything: bool = False, hand_on: Callable[[Marker], None] | None = None
+) -> Iterator[Swept]:
+    """Take up every marker that is due, and publish the rejections that still wait.
 
-    A parked agreement is due at its `retry_at`, another marker when it is older than `IN_FLIGHT`; `everything`
-    takes all of them. One agreement's failure does not stop the others.
+    A parked agreement is due at its `retry_at`, another when nobody touched its marker for
+    `services.abandoned_after`; `everything` takes all of them. With `hand_on`, each is given to
+    it, for the workers to share; without, they are driven here, one at a time. One agreement's failure does not
+    stop the others.
     """
     for key in list(services.workbook.all_keys()):
         marker = services.workbook.load(key)
-        if marker is None or not (everything or _due(marker, services.clock.now())):
+        if marker is None or not (everything or _due(services, marker)):
             continue
         try:
-            taken_in = resume(services, marker) or marker
-            yield Swept(marker.agreement_id, drive(services, taken_in))
-        except NotFound:
-            yield Swept(marker.agreement_id, None)
+            yield _swept(services, marker, hand_on)
         except SignertError as exc:
             log.warning("sweep agreement=%s code=%s", marker.agreement_id, exc.code)
+            yield Swept("failed", marker.agreement_id, code=exc.code)
     for rejection in list(rejections(services)):
         try:
             publish_rejection(services, rejection)
+            yield Swept("republished", rejection)
         except SignertError as exc:
             log.warning("sweep rejection=%s code=%s", rejection, exc.code)
+            yield Swept("failed", rejection, code=exc.code)
 
 
-def _due(marker: Marker, now: datetime) -> bool:
-    if marker.parked:
-        return datetime.fromisoformat(marker.parked.retry_at) <= now
-    return datetime.fromisoformat(marker.created) + IN_FLIGHT <= now
+def take_up(services: Services, marker: Marker) -> Outcome | None:
+    """Drive the agreement of a marker that another run left; None when there was nothing to drive.
+
+    A crash may have come before the agreement's first entry: then the command is taken in first.
+    """
+    try:
+        return drive(services, marker)
+    except NotFound:
+        taken_in = resume(services, marker)
+    if taken_in is None:
+        services.workbook.end(marker)
+        return None
+    return drive(services, taken_in)
+
+
+def park_abandoned(services: Services, kwargs: Mapping[str, Any]) -> bool:
+    """Park the agreement of a message on which worker after worker died; False when there is none yet.
+
+    `kwargs` are the message's: a command, or the agreement and run to drive on.
+    """
+    if "command" in kwargs:
+        claim = claimed(services, kwargs["command"])
+        place = (claim.agreement_id, claim.command_id) if claim else None
+    else:
+        place = str(kwargs.get("agreement_id")), str(kwargs.get("run"))
+    if place is None:
+        return False
+    marker = services.workbook.load(marker_key(*place))
+    if marker:
+        services.workbook.save(replace(marker, parked=_worker_lost(services, marker)))
+    return True
+
+
+def _worker_lost(services: Services, marker: Marker) -> Parked:
+    now = services.clock.now()
+    return Parked(
+        step="drive",
+        code="worker_lost",
+        message="worker after worker died while working on this agreement",
+        remedy="See the workers' memory limits and the kernel's log.",
+        attempts=marker.parked.attempts + 1 if marker.parked else 1,
+        since=marker.parked.since if marker.parked else timestamp(now),
+        retry_at=timestamp(now + _WORKER_LOST_WAIT),
+    )
+
+
+def _swept(services: Services, marker: Marker, hand_on: Callable[[Marker], None] | None) -> Swept:
+    if hand_on:
+        services.workbook.hand_on(marker)
+        hand_on(marker)
+        return Swept("handed-on", marker.agreement_id)
+    outcome = take_up(services, marker)
+    return Swept("driven" if outcome else "ended", marker.agreement_id, outcome)
+
+
+def _due(services: Services, marker: Marker) -> bool:
+    return marker.due(services.abandoned_after) <= services.clock.now()

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from service.domain.log import canonical, timestamp
 from service.domain.ports import Clock, ObjectStore
 from service.errors import AlreadyExists, NotFound
 
 __all__ = ["Marker", "Parked", "Workbook", "marker_key"]
+
+_PATIENCE = 6
+"""Doublings of the wait, at most."""
 
 
 def marker_key(agreement_id: str, run: str) -> str:
@@ -39,14 +43,16 @@ class Marker:
     """`work/{agreement}/{run}`: somebody began to drive this agreement and has not yet brought it to rest.
 
     A hint for the sweeper, never truth. Each run has a marker of its own, so that one run's end does not take
-    away another's. Events of the log from entry `since` on may not be published yet.
+    away another's. Events of the log from entry `since` on may not be published yet. `touched` is when somebody
+    last took it up, `handed_on` how often the sweeper has put it on the queue since the run last came further.
     """
 
     agreement_id: str
     run: str
     since: int
-    created: str
+    touched: str
     parked: Parked | None = None
+    handed_on: int = 0
 
     @property
     def key(self) -> str:
@@ -55,14 +61,32 @@ class Marker:
     @property
     def body(self) -> bytes:
         parked = vars(self.parked) if self.parked else None
-        return canonical({"v": 1, "since": self.since, "created": self.created, "parked": parked})
+        return canonical(
+            {
+                "v": 1,
+                "since": self.since,
+                "touched": self.touched,
+                "parked": parked,
+                "handed_on": self.handed_on,
+            }
+        )
 
     @classmethod
     def parse(cls, key: str, body: bytes) -> Marker:
         _, agreement_id, run = key.split("/")
         raw = json.loads(body)
         parked = Parked(**raw["parked"]) if raw["parked"] else None
-        return cls(agreement_id, run, raw["since"], raw["created"], parked)
+        return cls(agreement_id, run, raw["since"], raw["touched"], parked, raw["handed_on"])
+
+    def due(self, abandoned_after: timedelta) -> datetime:
+        """When the sweeper should take it up: at the time of the next try, or when whoever had it must be dead.
+
+        Later each time it was put on the queue in vain: a long queue must not be made longer.
+        """
+        if self.parked and self.parked.retry_at > self.touched:
+            return datetime.fromisoformat(self.parked.retry_at)
+        wait = abandoned_after * float(2 ** min(self.handed_on, _PATIENCE))
+        return datetime.fromisoformat(self.touched) + wait
 
 
 class Workbook:
@@ -93,6 +117,11 @@ class Workbook:
 
     def all_keys(self) -> Iterator[str]:
         return self._store.list("work/")
+
+    def hand_on(self, marker: Marker) -> None:
+        """Mark that it is put on the queue now, so that the next sweeper leaves it alone for a while."""
+        touched = timestamp(self._clock.now())
+        self.save(replace(marker, touched=touched, handed_on=marker.handed_on + 1))
 
     def save(self, marker: Marker) -> None:
         self._store.put(marker.key, marker.body)

@@ -22,7 +22,7 @@ PRODUCTION = {
 def test_defaults_are_the_embedded_development_set_up() -> None:
     settings = load_settings({})
     assert settings.development_pki
-    assert settings.broker == "embedded"
+    assert settings.broker is None  # the embedded one
     assert settings.store == Path.cwd() / "var/store"
     assert settings.capabilities == set(Capability)
 

@@ -1,0 +1,237 @@
+"""Commands about one agreement: submit, run, show, fetch, verify."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.bootstrap import event_file, open_broker, open_services, open_trust
+from service.config import Settings
+from service.domain.agreement import Agreement, Status, Version
+from service.entrypoints import output
+from service.entrypoints.cli.shared import (
+    LoadSettings,
+    agreement_argument,
+    as_json_option,
+    no_other_worker,
+    open_ledger,
+    open_workbook,
+    read_agreement,
+    read_json,
+    settings_option,
+    show_agreement,
+    trust_option,
+    write,
+)
+from service.errors import CommandRejected, FieldError, NotFound, SignertError
+
+if TYPE_CHECKING:
+    from signing import TrustStore, ValidationReport
+
+__all__ = ["COMMANDS"]
+
+_EXIT_OF = {"TOTAL-PASSED": 0, "TOTAL-FAILED": 1, "INDETERMINATE": 2}
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--wait", is_flag=True, help="Follow the agreement until it is signed or refused.")
+@click.option("--timeout", default=300, show_default=True, help="Seconds to wait.")
+@click.option("--command-id", type=click.UUID, help="Id of this command; the same id again is answered once.")
+@as_json_option
+@settings_option
+def submit(
+    load: LoadSettings,
+    file: Any,
+    wait: bool,
+    timeout: int,
+    command_id: uuid.UUID | None,
+    as_json: bool,
+) -> None:
+    """Send the agreement in FILE (JSON; - for standard input) to the queue."""
+    from service.entrypoints.tasks import make_app, send_command
+    from service.pipeline.follow import Rejection, follow
+
+    settings = load()
+    payload = {"command_id": str(command_id or uuid.uuid4()), "agreement": read_json(file)}
+    with open_broker(settings) as broker_url:
+        send_command(make_app(broker_url, settings), "submit", payload)
+        if not wait:
+            output.sent(payload["command_id"], as_json=as_json)
+            return
+        ledger = open_ledger(settings)
+        with output.progress() as progress:
+            ended = follow(
+                ledger, open_workbook(ledger), "submit", payload,
+                seconds=timeout, observe=progress.entry, parked=progress.parked,
+            )  # fmt: skip
+    if isinstance(ended, Rejection):
+        raise CommandRejected(ended.message, ended.errors, code=ended.code)
+    if ended is None:
+        raise SignertError(
+            f"nothing ended within {timeout} s; command {payload['command_id']} is kept and goes on",
+            code="timeout", remedy="Is a worker running (`signert worker`)? Look again with `signert show ID`.",
+        )  # fmt: skip
+    _refuse_rejected(ended)
+    show_agreement(settings, ended, as_json=as_json)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@as_json_option
+@settings_option
+def run(load: LoadSettings, file: Any, as_json: bool) -> None:
+    """Do all of it in this process, with no broker: FILE in, signed agreement out.
+
+    Events are written to events.jsonl in SIGNERT_HOME.
+    """
+    from service.pipeline.drive import Rest, drive
+    from service.pipeline.intake import receive
+    from service.pipeline.quarantine import reject
+
+    settings = load()
+    payload = {"command_id": str(uuid.uuid4()), "agreement": read_json(file)}
+    with open_services(settings, publisher=event_file(settings), hand_over=no_other_worker) as services:
+        with output.progress() as progress:
+            try:
+                marker = receive(services, "submit", payload)
+            except CommandRejected as exc:
+                reject(services, "submit", payload, exc)
+                raise
+            for entry in services.ledger.read(marker.agreement_id):
+                progress.entry(entry)
+            outcome = drive(services, marker, observe=progress.entry)
+        if outcome.rest is Rest.PARKED and outcome.parked:
+            raise SignertError(
+                f"agreement {outcome.agreement.id} waits at {outcome.parked.step}: {outcome.parked.message}",
+                code=outcome.parked.code,
+                remedy=f"{outcome.parked.remedy} Then go on with `signert sweep --all`.".strip(),
+            )
+        _refuse_rejected(outcome.agreement)
+        show_agreement(settings, outcome.agreement, as_json=as_json)
+
+
+def _refuse_rejected(agreement: Agreement) -> None:
+    """Raise `CommandRejected` when data and template could not become a document."""
+    if agreement.current.status is Status.REJECTED:
+        said = agreement.head.data
+        faults = [FieldError(**error) for error in said["errors"]]
+        raise CommandRejected(f"agreement {agreement.id} was refused", faults, code=said["code"])
+
+
+@click.command()
+@agreement_argument
+@as_json_option
+@settings_option
+def show(load: LoadSettings, agreement_id: str, as_json: bool) -> None:
+    """Where an agreement stands: parties, steps with their times, documents, and why it waits."""
+    settings = load()
+    show_agreement(settings, read_agreement(settings, agreement_id), as_json=as_json)
+
+
+_WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
+    "signed": (lambda v: v.document.sha256 if v.status is Status.SIGNED else None, "pdf"),
+    "document": (lambda v: v.revisions[0].sha256 if v.revisions else None, "pdf"),
+    "receipt": (lambda v: v.receipt_sha256 if v.status is Status.SIGNED else None, "json"),
+    "receipt-signature": (lambda v: v.receipt_signature_sha256, "p7s"),
+    "receipt-pdf": (lambda v: v.receipt_pdf_sha256, "pdf"),
+    "data": (lambda v: v.input_sha256, "json"),
+    "report": (lambda v: v.report_sha256, "json"),
+}
+
+
+@click.command()
+@agreement_argument
+@click.option("--version", "number", type=click.IntRange(min=1), help="Version; the newest when not given.")
+@click.option("--what", type=click.Choice(list(_WHATS)), default="signed", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write.",
+)
+@as_json_option
+@settings_option
+def fetch(
+    load: LoadSettings,
+    agreement_id: str,
+    number: int | None,
+    what: str,
+    target: Path,
+    as_json: bool,
+) -> None:
+    """Write one of an agreement's documents to a file.
+
+    signed: the signed PDF. document: the PDF before signing. receipt: receipt.json; a detached signature is written
+    beside it as .p7s. receipt-signature: that signature alone. receipt-pdf: the receipt for people. data: what was
+    sent in. report: the validation report.
+    """
+    settings = load()
+    agreement = read_agreement(settings, agreement_id)
+    version = agreement.version(number or len(agreement.versions))
+    if version is None:
+        raise NotFound(f"agreement {agreement_id} has no version {number}", remedy="See `signert show`.")
+    find, extension = _WHATS[what]
+    sha256 = find(version)
+    if sha256 is None:
+        raise NotFound(
+            f"version {version.number} of agreement {agreement_id} has no '{what}' yet: it is {version.status}",
+            remedy="Half-signed documents are not handed out as signed. See `signert show`.",
+        )
+    ledger = open_ledger(settings)
+    written = [write(target, ledger.get_blob(agreement.id, sha256, extension))]
+    if what == "receipt" and version.receipt_signature_sha256:
+        signature = ledger.get_blob(agreement.id, version.receipt_signature_sha256, "p7s")
+        written.append(write(target.with_name(target.name + ".p7s"), signature))
+    output.wrote(written, sha256, as_json=as_json)
+
+
+@click.command()
+@click.argument("target", metavar="PATH|ID")
+@trust_option
+@as_json_option
+@settings_option
+def verify(load: LoadSettings, target: str, trust: tuple[Path, ...], as_json: bool) -> None:
+    """Validate the signatures of a PDF, or of a signed agreement, which is also compared with its log.
+
+    Exits 0 for TOTAL-PASSED, 1 for TOTAL-FAILED and 2 for INDETERMINATE.
+    """
+    from signing import TrustStore, validate
+
+    settings = load()
+    anchors = TrustStore.from_pem(*trust) if trust else open_trust(settings)
+    faults: list[str] = []
+    if Path(target).exists():
+        report = validate(Path(target), anchors)
+    else:
+        report, faults = _verify_agreement(settings, target, anchors)
+    indication = "TOTAL-FAILED" if faults and report.indication == "TOTAL-PASSED" else report.indication
+    output.verdict(report, indication, faults, as_json=as_json)
+    raise SystemExit(_EXIT_OF[indication])
+
+
+def _verify_agreement(
+    settings: Settings, agreement_id: str, anchors: TrustStore
+) -> tuple[ValidationReport, list[str]]:
+    from service.pipeline.archive import check_against_log
+    from signing import validate
+
+    agreement = read_agreement(settings, agreement_id)
+    version = agreement.current
+    if version.status is not Status.SIGNED:
+        raise NotFound(
+            f"agreement {agreement_id} is not signed yet: it is {version.status}",
+            remedy="See `signert show`.",
+        )
+    document = open_ledger(settings).get_blob(agreement.id, version.document.sha256, "pdf")
+    report = validate(document, anchors)
+    return report, check_against_log(version, document, report)
+
+
+COMMANDS = (submit, run, show, fetch, verify)

@@ -1,0 +1,115 @@
+"""What the commands share: options, exit codes, the way to an agreement, and files in and out."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from service.bootstrap import open_store, system_clock
+from service.config import Settings
+from service.domain.agreement import Agreement, fold
+from service.entrypoints import output
+from service.errors import NotFound, SignertError
+from service.pipeline.ledger import Ledger
+from service.pipeline.work import Workbook
+
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_USAGE",
+    "LoadSettings",
+    "agreement_argument",
+    "as_json_option",
+    "no_other_worker",
+    "open_ledger",
+    "open_workbook",
+    "read_agreement",
+    "read_json",
+    "settings_option",
+    "show_agreement",
+    "trust_option",
+    "write",
+]
+
+EXIT_FAILED, EXIT_USAGE = 3, 64
+
+LoadSettings = Callable[[], Settings]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+agreement_argument = click.argument("agreement_id", metavar="ID")
+trust_option = click.option(
+    "--trust",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Trust anchors (PEM); may be given more than once.",
+)
+
+
+def settings_option(command: _F) -> _F:
+    """Hand the command the settings' loader, so that `--help` works with wrong ones."""
+    return cast(_F, click.pass_obj(command))
+
+
+def no_other_worker(capability: object, _agreement_id: str, _run: str) -> None:
+    """The `hand_over` of commands that do all in this process."""
+    raise SignertError(
+        f"the next step needs the capability '{capability}'",
+        code="capability_missing",
+        remedy="Set SIGNERT_CAPABILITIES=render,sign, or use `signert submit` and workers.",
+    )
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    return Ledger(open_store(settings), system_clock())
+
+
+def open_workbook(ledger: Ledger) -> Workbook:
+    return Workbook(ledger.store, system_clock())
+
+
+def read_agreement(settings: Settings, agreement_id: str) -> Agreement:
+    """The agreement as its log tells. Raises `NotFound`, `LogCorrupt`."""
+    try:
+        agreement_id = str(uuid.UUID(agreement_id))
+    except ValueError:
+        raise NotFound(
+            f"'{agreement_id}' is neither a file nor an agreement's id",
+            remedy="An id is a UUID; see `signert submit --wait`.",
+        ) from None
+    return fold(open_ledger(settings).read(agreement_id))
+
+
+def show_agreement(settings: Settings, agreement: Agreement, *, as_json: bool) -> None:
+    ledger = open_ledger(settings)
+    markers = open_workbook(ledger).of(agreement.id)
+    output.agreement(
+        agreement, ledger.read(agreement.id), [m.parked for m in markers if m.parked], as_json=as_json
+    )
+
+
+def read_json(file: Any) -> Any:
+    try:
+        return json.load(file)
+    except (ValueError, RecursionError) as exc:
+        place = f" (line {exc.lineno}, column {exc.colno})" if isinstance(exc, json.JSONDecodeError) else ""
+        raise SignertError(
+            f"{file.name} is not JSON{place}",
+            code="not_json",
+            remedy="See examples/agreement.json for the shape.",
+        ) from exc
+
+
+def write(path: Path, body: bytes) -> Path:
+    try:
+        path.write_bytes(body)
+    except OSError as exc:
+        raise SignertError(
+            f"{path} cannot be written: {exc.strerror}", code="output", remedy="Name another file."
+        ) from exc
+    return path

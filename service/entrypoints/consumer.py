@@ -1,0 +1,182 @@
+"""What stands between the broker and Celery: no message can stop a worker, vanish, or come back for ever.
+
+Celery raises out of its loop when a message lacks its headers or has a body that is no task's, and it acknowledges,
+thereby drops, what it cannot decode. Here such a message is kept in quarantine and answered. So is one that has cost
+too many workers their lives; if it had become an agreement, the agreement is parked instead.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.worker.consumer import Consumer
+
+from service.errors import CommandRejected, FieldError, SignertError
+from service.pipeline.quarantine import reject
+from service.pipeline.sweep import park_abandoned
+from service.transport import DELIVERY_LIMIT, RETRY_AFTER
+
+__all__ = ["COMMAND_PREFIX", "MAX_MESSAGE", "GuardedConsumer"]
+
+log = logging.getLogger(__name__)
+
+COMMAND_PREFIX = "signert.v1."
+MAX_MESSAGE = 1024 * 1024
+"""Bytes of a command's body; the largest agreement that the schema allows is a tenth of it."""
+_COUNTED = 10_000
+
+
+class Topology(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Declares on RabbitMQ, at each connection, the queues that no worker consumes from."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def start(self, consumer: Any) -> None:
+        broker = consumer.app.signert_broker
+        if not broker.is_amqp:
+            return
+        with consumer.connection.channel() as channel:
+            for queue in (broker.dead_letter_queue(), *map(broker.retry_queue, consumer.app.signert_queues)):
+                queue(channel).declare()
+
+
+class GuardedConsumer(Consumer):  # type: ignore[misc]
+    """Celery's consumer with a guard before each message."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        # Celery's delayed delivery would declare 28 queues, for waits of up to eight years; we have one wait.
+        default_steps = [  # noqa: RUF012 (as in the base class)
+            *(s for s in Consumer.Blueprint.default_steps if not s.endswith(":DelayedDelivery")),
+            Topology,
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deliveries: Counter[str] = Counter()
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def guarded(message: Any) -> None:
+            try:
+                fault = _unreadable(self.app, message)
+            except Exception as exc:  # noqa: BLE001 (whatever a message makes the decoders raise)
+                fault = type(exc).__name__
+            if fault is not None:
+                self._keep(message, fault)
+                return
+            if self._delivered(message) >= DELIVERY_LIMIT:
+                self._put_aside(message)
+                return
+            try:
+                handle(message)
+            except Exception as exc:  # noqa: BLE001 (whatever a message makes Celery raise)
+                self._keep(message, type(exc).__name__)
+
+        return guarded
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        self._keep(message, type(exc).__name__)
+
+    def on_unknown_message(self, _body: Any, message: Any) -> None:
+        self._keep(message, "no task")
+
+    def on_unknown_task(self, _body: Any, message: Any, _exc: Exception) -> None:
+        self._keep(message, "unknown task")
+
+    def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
+        self._keep(message, type(exc).__name__)
+
+    def _delivered(self, message: Any) -> int:
+        """How often the message came before: told by a quorum queue, elsewhere counted by this worker."""
+        told = message.headers.get("x-delivery-count")
+        if isinstance(told, int):
+            return told
+        if not message.delivery_info.get("redelivered"):
+            return 0
+        if len(self._deliveries) > _COUNTED:
+            self._deliveries.clear()
+        self._deliveries[message.headers["id"]] += 1
+        return self._deliveries[message.headers["id"]]
+
+    def _keep(self, message: Any, fault: str) -> None:
+        """Put a message that is no command in quarantine, and take it off the queue."""
+        error = CommandRejected(
+            f"the message is no command of Signert ({fault})",
+            [
+                FieldError(
+                    "$",
+                    "malformed_message",
+                    "Send JSON after Celery's message protocol 2; see docs/integration.md.",
+                )
+            ],
+            code="malformed_message",
+        )
+        self._settle(
+            message, lambda: reject(self.app.signert_services(), "malformed", _as_json(message), error)
+        )
+
+    def _put_aside(self, message: Any) -> None:
+        """Stop working on a message that nobody has survived."""
+        name = message.headers["task"].removeprefix(COMMAND_PREFIX)
+        kwargs = message.decode()[1]
+        log.error("task=%s id=%s delivered too often", name, message.headers["id"])
+
+        def put_aside() -> None:
+            services = self.app.signert_services()
+            if park_abandoned(services, kwargs) or "command" not in kwargs:
+                return
+            error = CommandRejected(
+                f"work on this command ended {DELIVERY_LIMIT} times with the worker's death",
+                [FieldError("$", "delivery_limit", "The operator is to look; see `signert quarantine`.")],
+                code="delivery_limit",
+            )
+            reject(services, name, kwargs["command"], error, signature=kwargs.get("signature"))
+
+        self._settle(message, put_aside)
+
+    def _settle(self, message: Any, keep: Callable[[], object]) -> None:
+        """Acknowledge `message` once `keep` is done. Until then it stays unacknowledged: the broker has it."""
+        try:
+            keep()
+        except SignertError as exc:
+            log.error("message not kept: code=%s retry_in=%ds", exc.code, RETRY_AFTER)  # noqa: TRY400
+            self.timer.call_after(RETRY_AFTER, self._settle, (message, keep))
+            return
+        log.warning("message kept in quarantine: id=%s", (message.headers or {}).get("id"))
+        message.ack_log_error(log, (OSError, *self.connection_errors))
+
+
+def _unreadable(app: Celery, message: Any) -> str | None:
+    """Why Celery would stumble over `message`, or None."""
+    if len(message.body) > MAX_MESSAGE:
+        return f"larger than {MAX_MESSAGE} bytes"
+    headers = message.headers or {}
+    if not isinstance(headers.get("id"), str) or not isinstance(headers.get("task"), str):
+        return "no id and task in the headers"
+    if headers["task"] not in app.tasks:
+        return "unknown task"
+    body = message.decode()
+    if not (
+        isinstance(body, list) and len(body) == 3 and isinstance(body[0], list) and isinstance(body[1], dict)
+    ):
+        return "the body is not [args, kwargs, embed]"
+    return None
+
+
+def _as_json(message: Any) -> dict[str, Any]:
+    """A raw message, whole, but for what the broker adds at each delivery."""
+    body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+    headers = {k: v for k, v in (message.headers or {}).items() if not k.startswith("x-")}
+    return {
+        "headers": json.loads(json.dumps(headers, default=str)),
+        "content_type": message.content_type,
+        "content_encoding": message.content_encoding,
+        "body_base64": base64.b64encode(body).decode(),
+    }

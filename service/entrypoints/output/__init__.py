@@ -1,0 +1,37 @@
+"""What the command line prints: for people by default, JSON when asked.
+
+One module for each thing that is spoken of:
+
+    agreements   one agreement: where it stands, what was written, how it verifies
+    operations   a whole store: what a sweep did
+    catalogue    the templates at hand and their faults
+    steps        the log in words, and progress
+    errors       what went wrong and what to do
+    logs         the worker's log
+
+Progress, errors for people and the log go to standard error.
+"""
+
+from __future__ import annotations
+
+from service.entrypoints.output.agreements import agreement, sent, verdict, wrote
+from service.entrypoints.output.catalogue import findings, locked, templates
+from service.entrypoints.output.errors import error
+from service.entrypoints.output.logs import start_log
+from service.entrypoints.output.operations import swept
+from service.entrypoints.output.steps import progress, step_text
+
+__all__ = [
+    "agreement",
+    "error",
+    "findings",
+    "locked",
+    "progress",
+    "sent",
+    "start_log",
+    "step_text",
+    "swept",
+    "templates",
+    "verdict",
+    "wrote",
+]

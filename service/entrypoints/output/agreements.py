@@ -1,0 +1,140 @@
+"""What is said of one agreement: that it was sent, where it stands, what was written, how it verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.domain.agreement import SEAL, Agreement, PartyStatus, Status, Version
+from service.domain.log import Entry
+from service.domain.presentation import ROLES
+from service.entrypoints.output.steps import step_text
+from service.entrypoints.output.text import STEP_WIDTH, print_json
+from service.pipeline.ledger import blob_key
+from service.pipeline.work import Parked
+
+if TYPE_CHECKING:
+    from signing import ValidationReport
+
+__all__ = ["agreement", "sent", "verdict", "wrote"]
+
+
+def sent(command_id: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"command_id": command_id, "sent": True})
+    else:
+        click.echo(f"Sent as command {command_id}. It is on the queue; a worker will take it in.")
+
+
+def wrote(paths: Sequence[Path], sha256: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"written": [str(p) for p in paths], "sha256": sha256})
+        return
+    for path in paths:
+        click.echo(f"Wrote {path}")
+
+
+def agreement(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parked], *, as_json: bool) -> None:
+    if as_json:
+        print_json(_agreement_json(found, entries, parked))
+        return
+    version = found.current
+    click.echo(f"Agreement {found.id}")
+    click.echo(f"  case      {found.case_system} {found.case_reference}")
+    click.echo(f"  version   {version.number}, {version.status}")
+    click.echo(f"  template  {version.template} {version.template_version} ({version.language})")
+    click.echo("Parties")
+    for party in sorted(version.parties, key=lambda p: (p.order, p.role)):
+        when = f"{party.signed_at}" if party.signed_at else ""
+        click.echo(f"  {party.order}  {party.role:12} {party.status:8} {when}".rstrip())
+    click.echo("Log")
+    before: datetime | None = None
+    for entry in entries:
+        at = datetime.fromisoformat(entry.at)
+        took = f"{(at - before).total_seconds():6.2f} s" if before else ""
+        before = at
+        click.echo(f"  {entry.seq:3}  {entry.at}  {step_text(entry):{STEP_WIDTH}} {took}".rstrip())
+    for error in _errors(entries):
+        click.echo(f"  {error['path']}: {error['message']}")
+    for reason in parked:
+        click.echo(f"Waiting at {reason.step} since {reason.since} ({reason.code}): {reason.message}")
+        click.echo(f"  tried {reason.attempts} times, next {reason.retry_at}. {reason.remedy}".rstrip())
+    if version.status is Status.SIGNED:
+        click.echo("Documents")
+        for name, key in _documents(found.id, version).items():
+            click.echo(f"  {name:18} {key}")
+
+
+def _agreement_json(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parked]) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "case": {"system": found.case_system, "reference": found.case_reference},
+        "log": {"seq": found.head.seq, "sha256": found.head.sha256},
+        "versions": [
+            {
+                "number": version.number,
+                "status": version.status,
+                "template": {"name": version.template, "version": version.template_version},
+                "language": version.language,
+                "parties": [
+                    {"role": p.role, "order": p.order, "status": p.status, "signed_at": p.signed_at}
+                    for p in version.parties
+                ],
+                "next": [p.role for p in version.open_parties() if p.status is PartyStatus.WAITING],
+                "documents": _documents(found.id, version) if version.status is Status.SIGNED else {},
+            }
+            for version in found.versions
+        ],
+        "steps": [{"seq": e.seq, "at": e.at, "type": e.type, "field": e.data.get("field")} for e in entries],
+        "errors": _errors(entries),
+        "waiting": [vars(p) for p in parked],
+    }
+
+
+def _errors(entries: Sequence[Entry]) -> list[Mapping[str, str]]:
+    return [error for entry in entries if entry.type == "rejected" for error in entry.data["errors"]]
+
+
+def _documents(agreement_id: str, version: Version) -> dict[str, str]:
+    blobs = {
+        "signed": (version.document.sha256, "pdf"),
+        "receipt": (version.receipt_sha256, "json"),
+        "receipt-signature": (version.receipt_signature_sha256, "p7s"),
+        "receipt-pdf": (version.receipt_pdf_sha256, "pdf"),
+        "data": (version.input_sha256, "json"),
+    }
+    return {name: blob_key(agreement_id, sha256, ext) for name, (sha256, ext) in blobs.items() if sha256}
+
+
+def verdict(report: ValidationReport, indication: str, faults: Sequence[str], *, as_json: bool) -> None:
+    """The verdict; `faults` are what the comparison with the log found."""
+    body = report.as_json()
+    for signature in _dicts(body["signatures"]):
+        # Our templates name a field after the role that signs it; a stranger's field has no role.
+        signature["role"] = signature["field"] if signature["field"] in {SEAL, *ROLES} else None
+    if as_json:
+        print_json({**body, "indication": indication, "log": list(faults)})
+        return
+    click.echo(indication)
+    for s in _dicts(body["signatures"]):
+        told = (s["indication"], s["sub_indication"], s["level"], s["time"])
+        click.echo(f"  {s['field']:12} {' '.join(part for part in told if part)}")
+        click.echo(f"  {'':12} {s['signer']}, issued by {s['issuer']}")
+    for t in _dicts(body["document_timestamps"]):
+        click.echo(f"  {'timestamp':12} {t['indication']} {t['time']} {t['authority']}")
+    for change in _dicts(body["modifications"]):
+        permitted = "permitted" if change["permitted"] else "NOT PERMITTED"
+        click.echo(f"  changed after {change['after_field']}: {change['text']} ({permitted})")
+    for fault in faults:
+        click.echo(f"  log: {fault}")
+    if body["explanation"]:
+        click.echo(f"  {body['explanation']}")
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    assert isinstance(value, list)
+    return value

@@ -1,0 +1,16 @@
+"""What all output is made of."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+__all__ = ["STEP_WIDTH", "print_json"]
+
+STEP_WIDTH = 44
+"""Characters for what a step is called, before its time."""
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
