@@ -129,15 +129,17 @@ class S3Store:
             with contextlib.closing(answer["Body"]) as stream:
                 return stream.read(), _genuine(answer, "ETag")["Metadata"].get("sha256")
 
-        body, sha256 = self._ask(fetch, "read", key)
-        if hashlib.sha256(body).hexdigest() != sha256:
-            raise StoreError(
-                f"{key} in the store is not what was written there: its checksum is "
-                + ("missing" if sha256 is None else "another"),
-                code="store_checksum",
-                remedy="Find out who changed the object, and restore the version that this service wrote.",
-            )
-        return body
+        sha256 = None
+        for _ in range(min(2, self._attempts)):  # a body may be damaged on its way
+            body, sha256 = self._ask(fetch, "read", key)
+            if hashlib.sha256(body).hexdigest() == sha256:
+                return body
+        raise StoreError(
+            f"{key} in the store is not what was written there: its checksum is "
+            + ("missing" if sha256 is None else "another"),
+            code="store_checksum",
+            remedy="Find out who changed the object, and restore the version that this service wrote.",
+        )
 
     def exists(self, key: str) -> bool:
         address = self._address(key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -22,14 +23,16 @@ from service.pipeline.quarantine import reject
 from service.pipeline.sweep import park_abandoned
 from service.transport import DELIVERY_LIMIT, RETRY_AFTER
 
-__all__ = ["COMMAND_PREFIX", "MAX_MESSAGE", "GuardedConsumer"]
+__all__ = ["COMMAND_PREFIX", "DRIVE", "MAX_MESSAGE", "SWEEP", "GuardedConsumer"]
 
 log = logging.getLogger(__name__)
 
 COMMAND_PREFIX = "signert.v1."
 MAX_MESSAGE = 1024 * 1024
 """Bytes of a command's body; the largest agreement that the schema allows is a tenth of it."""
+DRIVE, SWEEP = f"{COMMAND_PREFIX}drive", f"{COMMAND_PREFIX}sweep"
 _COUNTED = 10_000
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Topology(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -167,7 +170,15 @@ def _unreadable(app: Celery, message: Any) -> str | None:
         isinstance(body, list) and len(body) == 3 and isinstance(body[0], list) and isinstance(body[1], dict)
     ):
         return "the body is not [args, kwargs, embed]"
-    return None
+    return None if _is_ours(headers["task"], *body[:2]) else "not what the service sends to itself"
+
+
+def _is_ours(task: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether a message between workers is as a worker would send it. Commands are judged at intake."""
+    if task == DRIVE:
+        ids = [kwargs.get("agreement_id"), kwargs.get("run")]
+        return not args and len(kwargs) == 2 and all(isinstance(i, str) and _UUID.fullmatch(i) for i in ids)
+    return task != SWEEP or not (args or kwargs)
 
 
 def _as_json(message: Any) -> dict[str, Any]:

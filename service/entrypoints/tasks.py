@@ -28,7 +28,7 @@ from kombu.exceptions import OperationalError
 from service.bootstrap import check_store, event_publisher, open_services
 from service.config import Settings
 from service.domain.agreement import SEAL, Capability
-from service.entrypoints.consumer import COMMAND_PREFIX
+from service.entrypoints.consumer import COMMAND_PREFIX, DRIVE, SWEEP
 from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
 from service.pipeline.drive import drive, unforeseen
 from service.pipeline.intake import receive
@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 
 COMMANDS = "signert.commands"
 TICKS = "signert.ticks"
-DRIVE, SWEEP = f"{COMMAND_PREFIX}drive", f"{COMMAND_PREFIX}sweep"
 _SWEEP_INTERVAL = 30.0
 _UNFORESEEN_TRIES = 5
 _SHUTDOWN_GRACE = 25.0

@@ -89,7 +89,7 @@ def park_abandoned(services: Services, kwargs: Mapping[str, Any]) -> bool:
         claim = claimed(services, kwargs["command"])
         place = (claim.agreement_id, claim.command_id) if claim else None
     else:
-        place = str(kwargs.get("agreement_id")), str(kwargs.get("run"))
+        place = kwargs["agreement_id"], kwargs["run"]
     if place is None:
         return False
     marker = services.workbook.load(marker_key(*place))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import ssl
 from pathlib import Path
 
 import pytest
@@ -94,3 +97,51 @@ def test_production_refuses_every_development_default(missing: str) -> None:
     load_settings(PRODUCTION)
     with pytest.raises(ConfigurationError, match=missing):
         load_settings({k: v for k, v in PRODUCTION.items() if k != missing})
+
+
+def test_the_broker_over_tls_checks_the_certificate_and_its_name(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("h/emm@elig\n")
+    broker = load_settings(
+        {
+            "SIGNERT_BROKER": "amqps://signert@one:5671/v;amqps://signert@two:5671/v",
+            "SIGNERT_BROKER_PASSWORD_FILE": str(password),
+            "SIGNERT_BROKER_CA": "/ca.pem",
+            "SIGNERT_ABANDONED_AFTER": "60",
+        }
+    ).broker
+    assert broker is not None
+    assert broker.url == "amqps://signert:h%2Femm%40elig@one:5671/v;amqps://signert:h%2Femm%40elig@two:5671/v"
+    assert "emm" not in repr(broker) + broker.shown
+    assert broker.ssl
+    assert (broker.ssl["cert_reqs"], broker.ssl["ca_certs"]) == (ssl.CERT_REQUIRED, "/ca.pem")
+    assert "server_hostname" in broker.ssl  # or no name would be checked
+    valkey = load_settings({"SIGNERT_BROKER": "rediss://broker"}).broker
+    assert valkey is not None
+    assert valkey.ssl
+    assert (valkey.ssl["ssl_cert_reqs"], valkey.ssl["ssl_check_hostname"]) == (ssl.CERT_REQUIRED, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"SIGNERT_BROKER": "http://broker"}, "SIGNERT_BROKER"),
+        ({"SIGNERT_BROKER_CA": "/ca.pem"}, "SIGNERT_BROKER_CA"),
+        ({"SIGNERT_BROKER": "amqp://broker", "SIGNERT_BROKER_CA": "/ca.pem"}, "needs amqps://"),
+        (
+            {"SIGNERT_BROKER": "amqps://u@broker", "SIGNERT_BROKER_PASSWORD_FILE": "/nowhere"},
+            "SIGNERT_BROKER_PASSWORD_FILE",
+        ),
+        (
+            {"SIGNERT_BROKER": "amqps://u:p@broker", "SIGNERT_BROKER_PASSWORD_FILE": os.devnull},
+            "SIGNERT_BROKER_PASSWORD_FILE",
+        ),
+        (
+            {**PRODUCTION, "SIGNERT_STORE": "s3://bucket", "SIGNERT_S3_ENDPOINT": "http://s3.invalid"},
+            "SIGNERT_S3_ENDPOINT",
+        ),
+    ],
+)
+def test_brokers_and_stores_that_cannot_be(given: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        load_settings(given)
