@@ -21,6 +21,13 @@ class CredentialError(SigningError):
     code = "credential"
 
 
+class CredentialUnavailable(CredentialError):
+    """A key cannot be reached for now: the HSM or signing service does not answer, or has no session free."""
+
+    code = "credential_unavailable"
+    retryable = True
+
+
 class FieldPlaceError(SigningError):
     """The document has no such signature field, or the place for one is missing, double or already signed."""
 

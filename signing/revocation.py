@@ -16,6 +16,7 @@ from typing import Final
 
 import requests
 from asn1crypto import algos, crl, ocsp, x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from pyhanko_certvalidator.context import CertValidationPolicySpec, bootstrap_validation_data_handlers
 from pyhanko_certvalidator.errors import PathValidationError, RevokedError
 from pyhanko_certvalidator.ltv.poe import POEManager
@@ -28,6 +29,7 @@ from pyhanko_certvalidator.validate import async_validate_path
 from signing.aio import run
 from signing.credentials.base import common_name
 from signing.errors import CertificateRevoked, RevocationUnavailable
+from signing.http import NotReceived, received
 from signing.trust import TrustStore
 
 __all__ = ["Chain", "Evidence", "EvidenceCollector"]
@@ -37,6 +39,8 @@ _SKEW: Final = timedelta(minutes=5)
 _MAX_OCSP: Final = 64 * 1024
 _MAX_CRL: Final = 16 * 1024 * 1024
 _LARGE_CRL: Final = 256 * 1024  # above this, an OCSP response is preferred where there is one
+_MALFORMED: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, UnsupportedAlgorithm)
+"""What asn1crypto, pyHanko and cryptography raise for bytes that mean nothing: asn1crypto parses when asked."""
 
 
 @dataclass
@@ -116,7 +120,12 @@ class EvidenceCollector:
                 if certificate.dump() in fetched:
                     for item in fetched[certificate.dump()].result():
                         own.add(item)
-            _verify(chain, trust, own, now)
+            try:
+                _verify(chain, trust, own, now)
+            except RevocationUnavailable:
+                # Kept, a CRL that does not hold would stand in the way until its end: all are fetched anew.
+                self._crls = {}
+                raise
             into.update(own)
 
     def _with_responders(
@@ -195,8 +204,10 @@ class EvidenceCollector:
                     if single["cert_status"].name == "unknown":
                         raise _Unusable("the responder does not know the certificate")
                     _check_period(single["this_update"].native, single["next_update"].native, now)
+                    for responder in _responder_certificates(response):
+                        responder.ocsp_no_check_value  # noqa: B018 (asn1crypto parses when asked)
                     return response
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _MALFORMED as error:
             raise _Unusable(f"the answer is malformed ({type(error).__name__})") from error
         raise _Unusable("the answer is for another certificate")
 
@@ -215,7 +226,7 @@ class EvidenceCollector:
             found = crl.CertificateList.load(body, strict=True)
             listing = found["tbs_cert_list"]
             _check_period(listing["this_update"].native, listing["next_update"].native, now)
-        except (ValueError, TypeError, KeyError) as error:
+        except _MALFORMED as error:
             raise _Unusable(f"the answer is malformed ({type(error).__name__})") from error
         self._crls[url] = found
         return found
@@ -235,12 +246,9 @@ class EvidenceCollector:
             ) as response:
                 if response.status_code != requests.codes.ok:
                     raise _Unusable(f"HTTP status {response.status_code}")
-                content = bytearray()
-                for chunk in response.iter_content(65_536):
-                    content += chunk
-                    if len(content) > limit:
-                        raise _Unusable("the answer is too large")
-                return bytes(content)
+                return received(response, limit=limit, seconds=self._timeout)
+        except NotReceived as error:
+            raise _Unusable(str(error)) from error
         except requests.RequestException as error:
             raise _Unusable(type(error).__name__) from error
 
@@ -280,6 +288,10 @@ def _verify(chain: Chain, trust: TrustStore, own: Evidence, now: datetime) -> No
     except PathValidationError as error:
         raise RevocationUnavailable(
             f"the evidence about revocation does not hold ({type(error).__name__})", remedy="try again later"
+        ) from error
+    except _MALFORMED as error:
+        raise RevocationUnavailable(
+            f"the evidence about revocation cannot be read ({type(error).__name__})", remedy="try again later"
         ) from error
 
 

@@ -21,6 +21,7 @@ from pyhanko.sign.validation import generic_cms
 
 from signing.credentials.base import common_name
 from signing.errors import NotTrusted, SigningError, TimestampUnavailable
+from signing.http import NotReceived, received
 from signing.trust import TrustStore
 
 __all__ = ["TOKEN_ALLOWANCE", "TimestampClient", "TimestampToken"]
@@ -134,12 +135,9 @@ class TimestampClient:
                 kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
                 if kind != _REPLY:
                     raise _Refused(f"content type {kind or '(none)'}")
-                content = b""
-                for chunk in response.iter_content(65_536):
-                    content += chunk
-                    if len(content) > limit:
-                        raise _Refused("the answer is too large")
-                return content
+                return received(response, limit=limit, seconds=self._timeout)
+        except NotReceived as error:
+            raise _Refused(str(error)) from error
         except requests.RequestException as error:
             raise _Refused(type(error).__name__) from error
 

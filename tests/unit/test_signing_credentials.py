@@ -126,7 +126,7 @@ def test_certificate_for_another_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "word"),
     [
-        ("pkcs11:token=x", "pkcs12:"),
+        ("smartcard:token=x", "pkcs12:"),
         ("/just/a/path", "pkcs12:"),
         ("", "pkcs12:"),
         ("pkcs12:", "path"),
