@@ -19,8 +19,10 @@ from kombu import Exchange, Queue
 
 from service.errors import ConfigurationError
 
-__all__ = ["DEAD_LETTERS", "DELIVERY_LIMIT", "RETRY_AFTER", "Broker", "Tls"]
+__all__ = ["DEAD_LETTERS", "DELIVERY_LIMIT", "EVENTS", "RETRY_AFTER", "Broker", "Tls"]
 
+EVENTS: Final = "signert.events"
+"""The topic exchange of events, whose routing keys are their types, and the queue that gets them all."""
 DELIVERY_LIMIT: Final = 20
 """Deliveries of one message, each ended by the death of who worked on it, before it is put aside."""
 RETRY_AFTER: Final = 20
@@ -93,6 +95,12 @@ class Broker:
         """The same broker, with this password in each address that names a user and has none."""
         urls = [_with_password(url, password) for url in self.url.split(";")]
         return Broker(";".join(urls), self.tls, self.lease)
+
+    def event_queue(self) -> Queue:
+        """The durable queue that gets every event, so that none is lost because nobody listened yet."""
+        arguments = {"x-queue-type": "quorum"} if self.is_amqp else None
+        exchange = Exchange(EVENTS, type="topic", durable=True)
+        return Queue(EVENTS, exchange, routing_key="#", durable=True, queue_arguments=arguments)
 
     def queue(self, name: str) -> Queue:
         """The durable queue of that name, bound to the exchange `signert`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.pki import pki
+from tests.rabbitmq import rabbitmq
 from tests.s3server import s3_credentials, s3_server
 from tests.signing_documents import (
     chain_of_revisions,
@@ -18,6 +19,7 @@ __all__ = [
     "fielded",
     "final",
     "pki",
+    "rabbitmq",
     "s3_credentials",
     "s3_server",
     "sealed",

@@ -16,19 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from amqp.exceptions import AccessRefused, MessageNacked, NotAllowed, PreconditionFailed
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Connection, Producer, Queue
 from kombu.exceptions import OperationalError
 
 from service.errors import BrokerUnavailable, ConfigurationError
-from service.transport import Broker
+from service.transport import EVENTS, Broker
 
-__all__ = ["CONTENT_TYPE", "EXCHANGE", "QUEUE", "EventFile", "EventPublisher"]
-
-EXCHANGE = "signert.events"
-"""The topic exchange; an event's routing key is its `type`."""
-
-QUEUE = "signert.events"
-"""The durable queue that gets every event, so that none is lost because nobody listened yet."""
+__all__ = ["CONTENT_TYPE", "EventFile", "EventPublisher"]
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -71,12 +65,12 @@ class EventPublisher:
                     time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
                 connection = self._connect()
                 try:
-                    _send(connection, event, body)
+                    _send(connection, self._broker.event_queue(), event, body)
                 except _REFUSALS as error:
                     self._drop()
                     raise ConfigurationError(
                         f"The broker {self._broker.shown} refuses events ({type(error).__name__}).",
-                        remedy=f"Check the user's rights, and that queue {QUEUE} was not made differently.",
+                        remedy=f"Check the user's rights, and that queue {EVENTS} was not made differently.",
                     ) from error
                 except _failures(connection) as error:
                     self._abandon()
@@ -170,21 +164,17 @@ def _failures(connection: Connection) -> tuple[type[Exception], ...]:
     )
 
 
-def _send(connection: Connection, event: Mapping[str, object], body: str) -> None:
+def _send(connection: Connection, queue: Queue, event: Mapping[str, object], body: str) -> None:
     connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=_CONNECT_LIMIT)
-    exchange = Exchange(EXCHANGE, type="topic", durable=True)
-    arguments = None
     if connection.transport.driver_type == "amqp":
-        arguments = {"x-queue-type": "quorum"}
         # py-amqp has no time limit of its own for most answers.
         connection.connection.sock.settimeout(_ANSWER_LIMIT)
-    queue = Queue(QUEUE, exchange, routing_key="#", durable=True, queue_arguments=arguments)
     channel = connection.default_channel
     _forget_lost_binding(channel)
     # Each time, since a queue may be deleted and a broker may come back empty: without a binding the broker
     # takes the event and throws it away.
     queue(channel).declare()
-    Producer(channel, exchange, auto_declare=False).publish(
+    Producer(channel, queue.exchange, auto_declare=False).publish(
         body,
         routing_key=str(event["type"]),
         content_type=CONTENT_TYPE,
@@ -200,8 +190,8 @@ def _forget_lost_binding(channel: Any) -> None:
     state = getattr(channel, "state", None)
     if state is None or not hasattr(channel, "get_table"):
         return  # a broker that routes by itself (RabbitMQ)
-    if EXCHANGE in state.exchanges and not any(row[-1] == QUEUE for row in channel.get_table(EXCHANGE)):
-        state.queue_bindings_delete(QUEUE)
+    if EVENTS in state.exchanges and not any(row[-1] == EVENTS for row in channel.get_table(EVENTS)):
+        state.queue_bindings_delete(EVENTS)
 
 
 def _cut_half_line(descriptor: int) -> None:

@@ -36,16 +36,17 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Topology(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Declares on RabbitMQ, at each connection, the queues that no worker consumes from."""
+    """Declares, at each connection, the queues that no worker consumes from."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
     def start(self, consumer: Any) -> None:
         broker = consumer.app.signert_broker
-        if not broker.is_amqp:
-            return
+        queues = [broker.event_queue()]
+        if broker.is_amqp:
+            queues += [broker.dead_letter_queue(), *map(broker.retry_queue, consumer.app.signert_queues)]
         with consumer.connection.channel() as channel:
-            for queue in (broker.dead_letter_queue(), *map(broker.retry_queue, consumer.app.signert_queues)):
+            for queue in queues:
                 queue(channel).declare()
 
 

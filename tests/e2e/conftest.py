@@ -1,4 +1,4 @@
-"""A whole installation in a temporary folder: embedded broker, directory store, development PKI, a real worker."""
+"""A whole installation in a temporary folder: a broker, a directory store, the development PKI, a real worker."""
 
 from __future__ import annotations
 
@@ -12,24 +12,31 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Consumer, Message, Producer, Queue
 
 from service.adapters.broker import EmbeddedBroker
+from tests.rabbitmq import RabbitNode
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
+_T = TypeVar("_T")
+
 
 class Installation:
-    def __init__(self, home: Path) -> None:
+    """`settings` are SIGNERT_ variables; without SIGNERT_BROKER, the broker is the embedded one."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        home.mkdir(exist_ok=True)
         self.home = home
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith("SIGNERT_")} | {
             "SIGNERT_HOME": str(home),
             "SIGNERT_CONCURRENCY": "1",
             "NO_COLOR": "1",
+            **settings,
         }
         self.events: list[dict[str, Any]] = []
 
@@ -59,33 +66,37 @@ class Installation:
 
     @contextlib.contextmanager
     def broker(self) -> Iterator[Connection]:
-        with EmbeddedBroker(self.home / "broker") as url, Connection(url) as connection:
-            yield connection
+        with contextlib.ExitStack() as stack:
+            url = self.environ.get("SIGNERT_BROKER") or stack.enter_context(
+                EmbeddedBroker(self.home / "broker")
+            )
+            yield stack.enter_context(Connection(url))
 
     def event(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
         """The first event, published since the installation began or soon, that is the one wanted."""
+        return self.await_events(lambda events: next(filter(wanted, events), None), seconds)
+
+    def await_events(self, enough: Callable[[list[dict[str, Any]]], _T | None], seconds: float = 60) -> _T:
+        """Read events until `enough` finds in them what it looks for."""
         deadline = time.monotonic() + seconds
-        with (
-            self.broker() as connection,
-            contextlib.closing(connection.SimpleQueue("signert.events")) as queue,
-        ):
-            while True:
-                for event in self.events:
-                    if wanted(event):
-                        return event
-                message = queue.get(timeout=max(0.1, deadline - time.monotonic()))
-                self.events.append(json.loads(message.body))
-                message.ack()
+
+        def keep(message: Message) -> None:
+            self.events.append(json.loads(message.body))
+            message.ack()
+
+        with self.broker() as connection, connection.channel() as channel:
+            queue = Queue("signert.events", no_declare=True)
+            with Consumer(channel, [queue], on_message=keep, auto_declare=False):
+                while not (found := enough(self.events)):
+                    connection.drain_events(timeout=max(0.1, deadline - time.monotonic()))
+                return found
 
     def send(
         self, body: str | bytes, *, headers: Mapping[str, Any], content_type: str = "application/json"
     ) -> None:
         """Put a raw message on the command queue, as a system that knows nothing of Celery would."""
-        with (
-            self.broker() as connection,
-            contextlib.closing(connection.SimpleQueue("signert.commands")) as queue,
-        ):
-            queue.producer.publish(
+        with self.broker() as connection, connection.channel() as channel:
+            Producer(channel).publish(
                 body, content_type=content_type, content_encoding="utf-8", headers=dict(headers),
                 serializer=None, routing_key="signert.commands", exchange="",
             )  # fmt: skip
@@ -101,13 +112,29 @@ class Installation:
         return sorted((self.home / "store/quarantine").glob("*.json"))
 
 
-@contextlib.contextmanager
-def running_worker(installation: Installation) -> Iterator[subprocess.Popen[bytes]]:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)  # until the next look
+
+
+def start_worker(installation: Installation) -> subprocess.Popen[bytes]:
+    """A worker that consumes; the caller ends it."""
     with installation.log.open("ab") as log:
+        start = log.tell()
         worker = subprocess.Popen(
             [sys.executable, "-m", "service.entrypoints.cli", "worker"],
             env=installation.environ, cwd=ROOT, stdout=log, stderr=log,
         )  # fmt: skip
+    wait_until(lambda: b" ready." in installation.log.read_bytes()[start:] or worker.poll() is not None)
+    return worker
+
+
+@contextlib.contextmanager
+def running_worker(installation: Installation) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that consumes, for as long as the context lasts."""
+    worker = start_worker(installation)
     try:
         yield worker
     finally:
@@ -119,9 +146,20 @@ def running_worker(installation: Installation) -> Iterator[subprocess.Popen[byte
             worker.wait()
 
 
+@pytest.fixture(scope="session", params=["valkey", "rabbitmq"])
+def broker_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Settings for each broker: the embedded Valkey, and RabbitMQ."""
+    if request.param == "valkey":
+        return {}
+    node: RabbitNode = request.getfixturevalue("rabbitmq")
+    return {"SIGNERT_BROKER": node.url}
+
+
 @pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    found = Installation(tmp_path_factory.mktemp("signert"))
+def installation(
+    tmp_path_factory: pytest.TempPathFactory, broker_settings: dict[str, str]
+) -> Iterator[Installation]:
+    found = Installation(tmp_path_factory.mktemp("signert"), **broker_settings)
     with running_worker(found):
         yield found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ from service.adapters.broker import EmbeddedBroker
 from service.adapters.events import EventFile, EventPublisher
 from service.background import child_environment
 from service.errors import BrokerUnavailable
+from service.transport import Broker, Tls
+from tests.rabbitmq import RabbitNode
 
 
 def event(number: int, kind: str = "agreement.signed") -> dict[str, object]:
@@ -41,15 +44,20 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["valkey"])
+@pytest.fixture
+def rabbitmq_url(rabbitmq: RabbitNode) -> str:
+    return rabbitmq.url
+
+
+@pytest.fixture(params=["valkey", "rabbitmq_url"])
 def broker_url(request: pytest.FixtureRequest) -> str:
-    """Each broker that events are sent to. RabbitMQ joins by a fixture that gives its URL."""
+    """Each broker that events are sent to."""
     return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
 def publisher(broker_url: str) -> Iterator[EventPublisher]:
-    publisher = EventPublisher(broker_url)
+    publisher = EventPublisher(Broker(broker_url))
     yield publisher
     publisher.close()
     take(broker_url, "signert.events")
@@ -117,7 +125,8 @@ def test_a_fork_opens_its_own_connection(broker_url: str, publisher: EventPublis
     code = """
 import gc, json, os, sys
 from service.adapters.events import EventPublisher
-publisher = EventPublisher(sys.argv[1])
+from service.transport import Broker
+publisher = EventPublisher(Broker(sys.argv[1]))
 first, second, third = json.load(sys.stdin)
 publisher.publish(first)
 child = os.fork()
@@ -148,54 +157,96 @@ def test_what_is_no_cloud_event_is_refused(broker_url: str, publisher: EventPubl
     assert take(broker_url, "signert.events") == []
 
 
-@pytest.mark.broker
-def test_broker_restarts_between_events(tmp_path: Path) -> None:
-    broker = EmbeddedBroker(tmp_path / "broker")
-    url = broker.ensure_running()
-    publisher = EventPublisher(url)
-    publisher.publish(event(1))
-    with client(url) as valkey:
-        os.kill(int(valkey.info("server")["process_id"]), signal.SIGKILL)
-    broker.ensure_running()
-    publisher.publish(event(2))
-    assert ids(take(url, "signert.events")) == [event(1)["id"], event(2)["id"]]
-    publisher.close()
-    broker.stop()
+class ValkeyServer:
+    """The embedded broker, which comes back by itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self._broker = EmbeddedBroker(folder)
+        self.url = self._broker.ensure_running()
+
+    def restart(self) -> None:
+        with client(self.url) as valkey:
+            os.kill(int(valkey.info("server")["process_id"]), signal.SIGKILL)
+        self._broker.ensure_running()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        self._broker.stop()
+        yield
+        self._broker.ensure_running()
+
+    def wipe(self) -> None:
+        with client(self.url) as valkey:
+            valkey.flushall()
+
+    def close(self) -> None:
+        self._broker.stop()
+
+
+@pytest.fixture(params=["valkey", "rabbitmq"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ValkeyServer | RabbitNode]:
+    """Each broker, to be stopped."""
+    if request.param == "rabbitmq":
+        node: RabbitNode = request.getfixturevalue("rabbitmq")
+        yield node
+        node.wipe()
+    else:
+        valkey = ValkeyServer(tmp_path / "broker")
+        yield valkey
+        valkey.close()
 
 
 @pytest.mark.broker
-def test_broker_that_came_back_empty_loses_no_later_event(valkey: str) -> None:
-    publisher = EventPublisher(valkey)
+def test_broker_restarts_between_events(server: ValkeyServer | RabbitNode) -> None:
+    publisher = EventPublisher(Broker(server.url))
     publisher.publish(event(1))
-    with client(valkey) as emptied:
-        emptied.flushall()
+    server.restart()
     publisher.publish(event(2))
-    assert ids(take(valkey, "signert.events")) == [event(2)["id"]]
+    assert ids(take(server.url, "signert.events")) == [event(1)["id"], event(2)["id"]]
     publisher.close()
 
 
 @pytest.mark.broker
-def test_broker_away_is_said_without_its_password(tmp_path: Path) -> None:
-    broker = EmbeddedBroker(tmp_path / "broker")
-    url = broker.ensure_running()
-    publisher = EventPublisher(url)
+def test_broker_that_came_back_empty_loses_no_later_event(server: ValkeyServer | RabbitNode) -> None:
+    publisher = EventPublisher(Broker(server.url))
     publisher.publish(event(1))
-    broker.stop()
-    with pytest.raises(BrokerUnavailable) as caught:
-        publisher.publish(event(2))
-    assert caught.value.retryable
-    assert str(event(2)["id"]) in caught.value.message
-    assert "SIGNERT_BROKER" in caught.value.remedy
-    broker.ensure_running()
+    server.wipe()
     publisher.publish(event(2))
-    assert ids(take(url, "signert.events")) == [event(1)["id"], event(2)["id"]]
+    assert ids(take(server.url, "signert.events")) == [event(2)["id"]]
     publisher.close()
-    broker.stop()
+
+
+@pytest.mark.broker
+def test_broker_away_is_said_without_its_password(server: ValkeyServer | RabbitNode) -> None:
+    publisher = EventPublisher(Broker(server.url))
+    publisher.publish(event(1))
+    with server.away():
+        with pytest.raises(BrokerUnavailable) as caught:
+            publisher.publish(event(2))
+        assert caught.value.retryable
+        assert str(event(2)["id"]) in caught.value.message
+        assert "SIGNERT_BROKER" in caught.value.remedy
+        assert RabbitNode.PASSWORD not in str(caught.value.as_json())
+    publisher.publish(event(2))
+    assert ids(take(server.url, "signert.events")) == [event(1)["id"], event(2)["id"]]
+    publisher.close()
+
+
+@pytest.mark.broker
+def test_tls_lets_in_only_the_authority_that_is_named(rabbitmq: RabbitNode) -> None:
+    trusting = EventPublisher(Broker(rabbitmq.tls_url, Tls(rabbitmq.ca)))
+    trusting.publish(event(1))
+    trusting.close()
+    misled = EventPublisher(Broker(rabbitmq.tls_url, Tls(rabbitmq.other_ca)))
+    with pytest.raises(BrokerUnavailable):
+        misled.publish(event(2))
+    misled.close()
+    assert ids(take(rabbitmq.url, "signert.events")) == [event(1)["id"]]
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 def test_unreachable_broker_is_retryable_and_keeps_its_secret(scheme: str) -> None:
-    publisher = EventPublisher(f"{scheme}://user:hemmelig@127.0.0.1:1//")
+    publisher = EventPublisher(Broker(f"{scheme}://user:hemmelig@127.0.0.1:1//"))
     with pytest.raises(BrokerUnavailable) as caught:
         publisher.publish(event(1))
     assert caught.value.retryable
