@@ -9,7 +9,7 @@ Adapters are imported where they are made: `signert show` must not wait for what
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -39,6 +39,7 @@ __all__ = [
     "open_services",
     "open_store",
     "open_trust",
+    "sign_command",
     "system_clock",
 ]
 
@@ -144,6 +145,13 @@ def _sender_policy(settings: Settings) -> SenderPolicy:
         required=settings.signed_commands == "required",
         max_age=timedelta(seconds=settings.command_max_age),
     )
+
+
+def sign_command(name: str, payload: Mapping[str, object], *, producer: str, key: Path) -> str:
+    """The signature of a command, as its producer makes it now. Raises `ConfigurationError` for an unfit key."""
+    from service.adapters import producers
+
+    return producers.sign_command(name, payload, producer=producer, key=key, at=system_clock().now())
 
 
 @contextlib.contextmanager

@@ -37,6 +37,9 @@ class MemoryStore:
     def list(self, prefix: str = "") -> Iterator[str]:
         yield from sorted(k for k in self.objects if k.startswith(prefix))
 
+    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+        return None
+
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 

@@ -85,6 +85,10 @@ class DirectoryStore:
         self._check_mounted()
         yield from keys
 
+    def link(self, key: str, *, seconds: int, filename: str) -> str | None:  # noqa: ARG002
+        self._path(key)
+        return None
+
     def delete(self, key: str) -> None:
         path = self._path(key)
         try:

@@ -42,6 +42,12 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens when there is none."""
 
+    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+        """An address at which anybody who has it can read the object for so long, as a file of that name.
+
+        None where the store has no such thing. Whether the object is there is not asked.
+        """
+
 
 class Clock(Protocol):
     def now(self) -> datetime:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
 
 from service.adapters.directory import DirectoryStore
 from service.adapters.s3 import S3Store
@@ -51,6 +52,19 @@ def test_what_is_to_be_retained_is_read_as_anything_else(store: ObjectStore) -> 
     with pytest.raises(AlreadyExists):
         store.create("kept", b"second", retain_until=datetime.now(UTC) + timedelta(minutes=5))
     assert store.get("kept") == b"first"
+
+
+def test_a_link_is_read_by_anybody_as_a_file_of_that_name(store: ObjectStore) -> None:
+    store.create("a/b.pdf", b"body")
+    address = store.link("a/b.pdf", seconds=60, filename="avtale.pdf")
+    if isinstance(store, DirectoryStore):
+        assert address is None
+        return
+    assert address
+    answer = requests.get(address, timeout=20)
+    assert (answer.status_code, answer.content) == (200, b"body")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="avtale.pdf"'
+    assert requests.get(address.replace("b.pdf", "c.pdf"), timeout=20).status_code == 403
 
 
 def test_put_replaces(store: ObjectStore) -> None:

@@ -22,12 +22,15 @@ from service.entrypoints.cli.shared import (
     open_workbook,
     read_agreement,
     read_json,
+    sender_options,
     settings_option,
     show_agreement,
+    signed_as,
     trust_option,
     write,
 )
 from service.errors import CommandRejected, FieldError, NotFound, SignertError
+from service.pipeline.ledger import blob_key
 
 if TYPE_CHECKING:
     from signing import TrustStore, ValidationReport
@@ -42,6 +45,7 @@ _EXIT_OF = {"TOTAL-PASSED": 0, "TOTAL-FAILED": 1, "INDETERMINATE": 2}
 @click.option("--wait", is_flag=True, help="Follow the agreement until it is signed or refused.")
 @click.option("--timeout", default=300, show_default=True, help="Seconds to wait.")
 @click.option("--command-id", type=click.UUID, help="Id of this command; the same id again is answered once.")
+@sender_options
 @as_json_option
 @settings_option
 def submit(
@@ -50,6 +54,8 @@ def submit(
     wait: bool,
     timeout: int,
     command_id: uuid.UUID | None,
+    sign_with: Path | None,
+    producer: str | None,
     as_json: bool,
 ) -> None:
     """Send the agreement in FILE (JSON; - for standard input) to the queue."""
@@ -58,8 +64,9 @@ def submit(
 
     settings = load()
     payload = {"command_id": str(command_id or uuid.uuid4()), "agreement": read_json(file)}
-    with open_broker(settings) as broker_url:
-        send_command(make_app(broker_url, settings), "submit", payload)
+    signature = signed_as("submit", payload, sign_with, producer)
+    with open_broker(settings) as broker:
+        send_command(make_app(broker, settings), "submit", payload, signature=signature)
         if not wait:
             output.sent(payload["command_id"], as_json=as_json)
             return
@@ -153,8 +160,13 @@ _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
     "--output",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
     help="File to write.",
+)
+@click.option(
+    "--link",
+    "minutes",
+    type=click.IntRange(1, 60 * 24 * 7),
+    help="Instead of writing a file, print an address at which anybody can read it for so many MINUTES (S3 only).",
 )
 @as_json_option
 @settings_option
@@ -163,15 +175,18 @@ def fetch(
     agreement_id: str,
     number: int | None,
     what: str,
-    target: Path,
+    target: Path | None,
+    minutes: int | None,
     as_json: bool,
 ) -> None:
-    """Write one of an agreement's documents to a file.
+    """Write one of an agreement's documents to a file, or print a link to it.
 
     signed: the signed PDF. document: the PDF before signing. receipt: receipt.json; a detached signature is written
     beside it as .p7s. receipt-signature: that signature alone. receipt-pdf: the receipt for people. data: what was
     sent in. report: the validation report.
     """
+    if (target is None) == (minutes is None):
+        raise click.UsageError("Give either --output FILE or --link MINUTES.")
     settings = load()
     agreement = read_agreement(settings, agreement_id)
     version = agreement.version(number or len(agreement.versions))
@@ -185,6 +200,16 @@ def fetch(
             remedy="Half-signed documents are not handed out as signed. See `signert show`.",
         )
     ledger = open_ledger(settings)
+    if target is None:
+        name = f"{agreement.id}-{version.number}-{what}.{extension}"
+        place = blob_key(agreement.id, sha256, extension)
+        address = ledger.store.link(place, seconds=60 * (minutes or 0), filename=name)
+        if address is None:
+            raise SignertError(
+                "this store gives no links", code="no_links", remedy="Use --output, or a store in S3."
+            )
+        output.link(address, sha256, as_json=as_json)
+        return
     written = [write(target, ledger.get_blob(agreement.id, sha256, extension))]
     if what == "receipt" and version.receipt_signature_sha256:
         signature = ledger.get_blob(agreement.id, version.receipt_signature_sha256, "p7s")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
-from service.bootstrap import open_store, system_clock
+from service.bootstrap import open_store, sign_command, system_clock
 from service.config import Settings
 from service.domain.agreement import Agreement, fold
 from service.entrypoints import output
@@ -27,10 +27,13 @@ __all__ = [
     "no_other_worker",
     "open_ledger",
     "open_workbook",
+    "parse_agreement_id",
     "read_agreement",
     "read_json",
+    "sender_options",
     "settings_option",
     "show_agreement",
+    "signed_as",
     "trust_option",
     "write",
 ]
@@ -56,6 +59,26 @@ def settings_option(command: _F) -> _F:
     return cast(_F, click.pass_obj(command))
 
 
+def sender_options(command: _F) -> _F:
+    """`--sign-with` and `--producer`: how a command is signed where signatures are required."""
+    key = click.option(
+        "--sign-with",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Sign the command with the private key in this file (JWK).",
+    )
+    name = click.option("--producer", help="The name that the key is registered under.")
+    return key(name(command))
+
+
+def signed_as(name: str, payload: Mapping[str, Any], key: Path | None, producer: str | None) -> str | None:
+    """The command's signature, None when no key is given. Raises `ConfigurationError` for an unfit key."""
+    if (key is None) != (producer is None):
+        raise click.UsageError("--sign-with and --producer go together.")
+    if key is None or producer is None:
+        return None
+    return sign_command(name, payload, producer=producer, key=key)
+
+
 def no_other_worker(capability: object, _agreement_id: str, _run: str) -> None:
     """The `hand_over` of commands that do all in this process."""
     raise SignertError(
@@ -73,16 +96,20 @@ def open_workbook(ledger: Ledger) -> Workbook:
     return Workbook(ledger.store, system_clock())
 
 
-def read_agreement(settings: Settings, agreement_id: str) -> Agreement:
-    """The agreement as its log tells. Raises `NotFound`, `LogCorrupt`."""
+def parse_agreement_id(given: str) -> str:
+    """The id in its one form. Raises `NotFound` for what is none."""
     try:
-        agreement_id = str(uuid.UUID(agreement_id))
+        return str(uuid.UUID(given))
     except ValueError:
         raise NotFound(
-            f"'{agreement_id}' is neither a file nor an agreement's id",
+            f"'{given}' is neither a file nor an agreement's id",
             remedy="An id is a UUID; see `signert submit --wait`.",
         ) from None
-    return fold(open_ledger(settings).read(agreement_id))
+
+
+def read_agreement(settings: Settings, agreement_id: str) -> Agreement:
+    """The agreement as its log tells. Raises `NotFound`, `LogCorrupt`."""
+    return fold(open_ledger(settings).read(parse_agreement_id(agreement_id)))
 
 
 def show_agreement(settings: Settings, agreement: Agreement, *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from service.pipeline.work import Parked
 if TYPE_CHECKING:
     from signing import ValidationReport
 
-__all__ = ["agreement", "sent", "verdict", "wrote"]
+__all__ = ["agreement", "link", "sent", "verdict", "wrote"]
 
 
 def sent(command_id: str, *, as_json: bool) -> None:
@@ -28,6 +28,13 @@ def sent(command_id: str, *, as_json: bool) -> None:
         print_json({"command_id": command_id, "sent": True})
     else:
         click.echo(f"Sent as command {command_id}. It is on the queue; a worker will take it in.")
+
+
+def link(address: str, sha256: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"link": address, "sha256": sha256})
+    else:
+        click.echo(address)
 
 
 def wrote(paths: Sequence[Path], sha256: str, *, as_json: bool) -> None:
