@@ -4,14 +4,19 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+TEST_STAMP := .venv/.installed-tests
+NEEDS := requirements/setup.lock requirements/dev.lock pyproject.toml packages.txt scripts/setup.sh
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Install what everything needs (Debian packages by apt, the rest in .venv)
+setup: $(TEST_STAMP) ## Install what everything needs (Debian packages by apt, the rest in .venv)
 
-$(STAMP): requirements/setup.lock requirements/dev.lock pyproject.toml packages.txt scripts/setup.sh
+$(STAMP): $(NEEDS)
 	@PYTHON=$(PYTHON) scripts/setup.sh
+
+$(TEST_STAMP): $(NEEDS) packages-test.txt
+	@PYTHON=$(PYTHON) scripts/setup.sh --tests
 
 demo: $(STAMP) ## One agreement from queue to receipt, on the embedded default
 	@scripts/demo.sh
@@ -24,10 +29,10 @@ check: $(STAMP) ## Lint, types, layer rules, unit tests
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/pytest -q -n 2 tests/unit
 
-test: $(STAMP) ## All tests but conformance
+test: $(TEST_STAMP) ## All tests but conformance
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not conformance"
 
-conformance: $(STAMP) ## Hold the output to independent validators (fetched with Maven)
+conformance: $(TEST_STAMP) ## Hold the output to independent validators (fetched with Maven)
 	@scripts/java.sh
 	$(BIN)/pytest -q -m conformance tests/conformance
 

@@ -14,18 +14,19 @@ import contextlib
 import enum
 import http.client
 import random
+import select
 import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Fault", "FaultProxy", "Request", "at_random"]
+__all__ = ["Fault", "FaultProxy", "Request", "at_random", "meeting"]
 
 
 class Fault(enum.Enum):
@@ -37,6 +38,8 @@ class Fault(enum.Enum):
     """The connection is reset; the server has not seen the request."""
     DELAY = "delay"
     """The request is held back for `FaultProxy.delay` seconds, or until the proxy ends, then passed on."""
+    DRIP = "drip"
+    """The answer's body comes in twenty pieces over `FaultProxy.delay` seconds."""
     ANSWER_409 = "409"
     ANSWER_500 = "500"
     ANSWER_503 = "503"
@@ -45,8 +48,13 @@ class Fault(enum.Enum):
     """Passed on without `If-None-Match` and `If-Match`."""
     NONSENSE = "nonsense"
     """Answered at once with status 200 and a body that means nothing."""
+    EMPTY = "empty"
+    """The server's answer without its body."""
+    ALTERED = "altered"
+    """The server's answer with another last byte: in a token or a CRL, a signature that does not verify."""
 
 
+_PIECES = 20
 _CONDITIONS = ("if-none-match", "if-match")
 _CODES = {409: "ConditionalRequestConflict", 500: "InternalError", 503: "SlowDown"}
 
@@ -76,10 +84,17 @@ def at_random(rate: float, faults: Sequence[Fault], *, seed: int) -> Chooser:
     return choose
 
 
+def meeting(fault: Fault, *parts: str) -> Chooser:
+    """Chooses `fault` for every request whose path holds one of `parts`."""
+    return lambda request: fault if any(part in request.path for part in parts) else None
+
+
 class FaultProxy:
     """Listens on a free port of 127.0.0.1 while the context lasts. Threads; safe to use from any."""
 
-    def __init__(self, upstream: str, *, strip: Sequence[str] = (), delay: float = 60.0) -> None:
+    def __init__(
+        self, upstream: str, *, port: int = 0, strip: Sequence[str] = (), delay: float = 60.0
+    ) -> None:
         parts = urlsplit(upstream)
         assert parts.scheme == "http", "the proxy speaks plain HTTP to the server"
         self.upstream = (parts.hostname or "", parts.port or 80)
@@ -91,12 +106,21 @@ class FaultProxy:
         self.ended = threading.Event()
         self._planned: list[tuple[Fault, str | None]] = []
         self._mutex = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._listen(port)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody listens on the port: open connections are cut, new ones refused."""
+        self._close()
+        try:
+            yield
+        finally:
+            self._listen(self._server.server_port)
+            self._thread.start()
 
     def next(self, *faults: Fault, method: str | None = None) -> None:
         """The next requests (of that method) meet these faults, one each."""
@@ -120,6 +144,16 @@ class FaultProxy:
                 self.injected[fault] += 1
             return fault
 
+    def _listen(self, port: int) -> None:
+        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def _close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server.cut()
+
     def __enter__(self) -> FaultProxy:
         self._thread.start()
         return self
@@ -128,9 +162,7 @@ class FaultProxy:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.ended.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._close()
         if self._server.failures and exc is None:
             raise self._server.failures[0]
 
@@ -143,6 +175,25 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.failures: list[Exception] = []
+        self._open: set[socket.socket] = set()
+        self._mutex = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._mutex:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._mutex:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def cut(self) -> None:
+        """End the connections that are open."""
+        with self._mutex:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         import sys
@@ -188,8 +239,15 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             ]
             if answer.chunked:
                 headers.append(("Content-Length", str(len(content))))
+            if fault is Fault.EMPTY:
+                content = b""
+                headers = [(n, v) for n, v in headers if n.lower() != "content-length"]
+            elif fault is Fault.ALTERED:
+                content = content[:-1] + bytes([content[-1] ^ 1]) if content else b""
             if fault is Fault.DROP_ANSWER:
                 self.reset()
+            elif fault is Fault.DRIP:
+                self.answer(answer.status, headers, content, pause=proxy.delay / _PIECES)
             elif fault is Fault.CUT_ANSWER:
                 self.answer(answer.status, headers, content[: len(content) // 2])
                 self.reset()
@@ -197,6 +255,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 self.answer(answer.status, headers, content)
 
         def ask_upstream(self, body: bytes, *, without: Iterable[str]) -> http.client.HTTPResponse:
+            if self.upstream and self.upstream.sock and select.select([self.upstream.sock], [], [], 0)[0]:
+                self.upstream.close()  # the server has ended the idle connection; the next request opens one
             if self.upstream is None:
                 self.upstream = http.client.HTTPConnection(*proxy.upstream, timeout=120)
             link = self.upstream
@@ -207,15 +267,21 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             link.endheaders(body)
             return link.getresponse()
 
-        def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        def answer(
+            self, status: int, headers: list[tuple[str, str]], body: bytes, *, pause: float = 0
+        ) -> None:
             self.send_response_only(status)
             for name, value in headers:
                 self.send_header(name, value)
             if not any(n.lower() == "content-length" for n, _ in headers) and status not in {204, 304}:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+            if self.command == "HEAD":
+                return
+            size = len(body) // _PIECES + 1 if pause else len(body) or 1
+            for start in range(0, len(body), size):
+                proxy.ended.wait(pause)
+                self.wfile.write(body[start : start + size])
 
         def answer_error(self, status: int) -> None:
             body = f"<?xml version='1.0'?><Error><Code>{_CODES[status]}</Code><Message>no</Message></Error>"
