@@ -1,11 +1,12 @@
 """The command `signert`: one module for each kind of command, what they share in `shared`.
 
     agreements   submit, run, show, fetch, verify
-    operations   worker, sweep
+    operations   worker, sweep, fsck
+    quarantine   quarantine list, show, resubmit
     templates    templates list, check, lock
 
 Exit codes: 0 done; `verify` 0, 1 and 2 for TOTAL-PASSED, TOTAL-FAILED and INDETERMINATE; 3 refused or failed, with
-the reason; 64 for a wrong call.
+the reason, or found faults; 64 for a wrong call.
 
 Modules that only some commands need are imported in those commands: `signert show` must not wait for Celery.
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import click
 
 from service.config import load_settings
-from service.entrypoints.cli import agreements, operations, templates
+from service.entrypoints.cli import agreements, operations, quarantine, templates
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
 from service.entrypoints.output import error
 from service.errors import SignertError
@@ -42,7 +43,7 @@ def cli(context: click.Context) -> None:
     context.obj = load_settings
 
 
-for _command in (*agreements.COMMANDS, *operations.COMMANDS, templates.GROUP):
+for _command in (*agreements.COMMANDS, *operations.COMMANDS, quarantine.GROUP, templates.GROUP):
     cli.add_command(_command)
 
 

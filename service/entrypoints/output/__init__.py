@@ -3,7 +3,8 @@
 One module for each thing that is spoken of:
 
     agreements   one agreement: where it stands, what was written, how it verifies
-    operations   a whole store: what a sweep did
+    operations   a whole store: what a sweep did, what a check found
+    quarantine   refused messages, and those that were sent again
     catalogue    the templates at hand and their faults
     steps        the log in words, and progress
     errors       what went wrong and what to do
@@ -14,19 +15,27 @@ Progress, errors for people and the log go to standard error.
 
 from __future__ import annotations
 
-from service.entrypoints.output.agreements import agreement, sent, verdict, wrote
+from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
 from service.entrypoints.output.catalogue import findings, locked, templates
 from service.entrypoints.output.errors import error
 from service.entrypoints.output.logs import start_log
-from service.entrypoints.output.operations import swept
+from service.entrypoints.output.operations import checked, checking, swept
+from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_message, resubmitted
 from service.entrypoints.output.steps import progress, step_text
 
 __all__ = [
+    "KeptLine",
     "agreement",
+    "checked",
+    "checking",
     "error",
     "findings",
+    "kept_list",
+    "kept_message",
+    "link",
     "locked",
     "progress",
+    "resubmitted",
     "sent",
     "start_log",
     "step_text",

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from service.domain.agreement import Agreement, fold, next_step
+from service.domain.log import Entry
 from service.domain.ports import ObjectStore
-from service.errors import LogCorrupt, NotFound
-from service.pipeline.fsck.findings import Finding, Severity, finding
-from service.pipeline.fsck.reading import Blobs, Examined, read_log
+from service.errors import NotFound
+from service.pipeline.fsck.findings import Finding
+from service.pipeline.fsck.reading import FOLD_FAULTS, Blobs, Examined, read_log
 from service.pipeline.fsck.versions import check_version
-from service.pipeline.ledger import Ledger
 from service.pipeline.work import Marker
 from signing import TrustStore
 
-__all__ = ["Recheck", "check_agreement", "check_motion", "read_claim", "read_folded"]
-
-Recheck = Callable[[], Iterator[Finding]]
-"""Looks a second time, and yields what is still to be said."""
+__all__ = ["MOVING", "check_agreement", "look_again", "read_claim", "read_marker"]
 
 _BLOB: Final = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
 
 
 def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | None) -> Examined:
-    """Everything that is written once and never changes. Whether the agreement moves is `check_motion`'s."""
+    """Look at all that belongs to the agreement; findings and counts are in what is returned."""
     examined = Examined(store)
+    markers = _read_markers(examined, agreement_id)
     root = f"agreements/{agreement_id}/"
     log_keys, blob_keys = [], []
     for key in store.list(root):
@@ -50,6 +49,7 @@ def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | N
             check_version(examined, blobs, agreement, version, trust)
         _check_claims(examined, agreement)
         _check_index(examined, agreement)
+        _check_motion(examined, agreement, markers)
     blobs.read_rest()
     if agreement and next_step(agreement) is None:  # before that, a blob's entry may be about to be written
         for key in sorted(set(blob_keys) - blobs.named):
@@ -57,10 +57,10 @@ def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | N
     return examined
 
 
-def _folded(examined: Examined, agreement_id: str, entries: Any) -> Agreement | None:
+def _folded(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> Agreement | None:
     try:
         return fold(entries)
-    except Exception as exc:  # noqa: BLE001 (the entries are whatever somebody wrote)
+    except FOLD_FAULTS as exc:
         said = f"the entries tell no agreement that this release understands ({type(exc).__name__})"
         examined.say("log_not_folded", agreement_id, said)
         return None
@@ -95,57 +95,63 @@ def _check_index(examined: Examined, agreement: Agreement) -> None:
 # --- does it move? ----------------------------------------------------------------------------------------
 
 
-def check_motion(store: ObjectStore, ledger: Ledger, agreement_id: str) -> Iterator[Finding]:
-    """Whether somebody drives the agreement that is not at rest, and nobody the one that is.
+@dataclass(frozen=True)
+class Markers:
+    """The work markers of one agreement; `keys` are those of all, readable or not."""
 
-    Markers are read before the log: a run's marker is there before its first entry and until after its last one. So
-    with no marker and an open log nobody drives it, unless a run began between the two looks.
-    """
-    markers: list[Marker] = []
-    keys = list(store.list(f"work/{agreement_id}/"))
-    for key in keys:
-        marker = _marker(store, key)
-        if isinstance(marker, Finding):
-            yield marker
-        elif marker:
-            markers.append(marker)
-    agreement = read_folded(ledger, agreement_id)
-    if agreement is None:
-        return
-    step = next_step(agreement)
-    for marker in markers:
-        if marker.parked:
-            said = (
-                f"waits at {marker.parked.step} since {marker.parked.since} ({marker.parked.code}): "
-                f"{marker.parked.message.rstrip('.')}. Tried {marker.parked.attempts} times, next {marker.parked.retry_at}."
-            )
-            yield finding("parked", agreement_id, said, remedy=marker.parked.remedy)
-        elif step is None:
-            yield finding("marker_left", marker.key, "the agreement rests, and a work marker says it does not")
-    if step is not None and not keys:
-        said = f"the agreement is not at rest, next is {step}, and no work marker has anybody drive it"
-        yield finding("marker_missing", agreement_id, said)
+    keys: tuple[str, ...]
+    readable: tuple[Marker, ...]
 
 
-def read_folded(ledger: Ledger, agreement_id: str) -> Agreement | None:
-    """The agreement; None where there is none, or where its log is damaged, which has been said."""
+def _read_markers(examined: Examined, agreement_id: str) -> Markers:
+    keys = tuple(examined.store.list(f"work/{agreement_id}/"))
+    return Markers(keys, tuple(m for key in keys if (m := read_marker(examined, key))))
+
+
+def read_marker(examined: Examined, key: str) -> Marker | None:
+    """None when its run has ended meanwhile, or when no worker can read it, which is said."""
     try:
-        return fold(ledger.read(agreement_id))
-    except (NotFound, LogCorrupt):
-        return None
-    except Exception:  # noqa: BLE001 (as in `_folded`)
-        return None
-
-
-def _marker(store: ObjectStore, key: str) -> Marker | Finding | None:
-    try:
-        return Marker.parse(key, store.get(key))
-    except NotFound:  # its run has ended meanwhile
+        return Marker.parse(key, examined.store.get(key))
+    except NotFound:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return finding("marker_unreadable", key, "no worker can read this work marker")
+        examined.say("marker_unreadable", key, "no worker can read this work marker")
+        return None
 
 
-def is_settled(found: Finding) -> bool:
-    """Whether a finding about motion stands at the first look; others may be over in a moment."""
-    return found.code in {"parked", "marker_unreadable"} or found.severity is Severity.NOTE
+def _check_motion(examined: Examined, agreement: Agreement, markers: Markers) -> None:
+    """Somebody must drive the agreement that is not at rest, and nobody the one that is.
+
+    The markers were read before the log: a run's marker is there before its first entry and until after its last one.
+    So with no marker and an open log nobody drives it, unless a run began between the two looks.
+    """
+    step = next_step(agreement)
+    for marker in markers.readable:
+        if parked := marker.parked:
+            said = (
+                f"waits at {parked.step} since {parked.since} ({parked.code}): {parked.message.rstrip('.')}. "
+                f"Tried {parked.attempts} times, next {parked.retry_at}."
+            )
+            examined.say("parked", agreement.id, said, remedy=parked.remedy)
+        elif step is None:
+            examined.say(
+                "marker_left", marker.key, "the agreement rests, and a work marker says that it does not"
+            )
+    if step is not None and not markers.keys:
+        said = f"the agreement is not at rest (next is {step}), and no work marker has anybody drive it"
+        examined.say("marker_missing", agreement.id, said)
+
+
+MOVING: Final = frozenset({"marker_left", "marker_missing"})
+"""What `check_agreement` finds and may be over in a moment; `look_again` tells."""
+
+
+def look_again(store: ObjectStore, agreement_id: str, codes: Container[str]) -> Iterator[Finding]:
+    """What there is still to say of these `MOVING` codes."""
+    examined = Examined(store)
+    markers = _read_markers(examined, agreement_id)
+    root = f"agreements/{agreement_id}/log/"
+    log = read_log(examined, agreement_id, store.list(root))
+    if log.whole and log.entries and (agreement := _folded(examined, agreement_id, log.entries)):
+        _check_motion(examined, agreement, markers)
+    yield from (f for f in examined.findings if f.code in codes)

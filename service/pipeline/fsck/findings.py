@@ -52,7 +52,10 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "log_entry_missing": (Severity.ERROR, _RESTORE),
     "log_entry_altered": (Severity.ERROR, _RESTORE),
     "log_entry_misplaced": (Severity.ERROR, _RESTORE),
-    "log_link_broken": (Severity.ERROR, "Find out which of the two was altered, and restore it from a backup."),
+    "log_link_broken": (
+        Severity.ERROR,
+        "Find out which of the two was altered, and restore it from a backup.",
+    ),
     "log_key_foreign": (
         Severity.ERROR,
         "Take the object out of the log's folder: with it there, no worker can read the agreement.",
@@ -92,7 +95,7 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "claim_missing": (Severity.ERROR, _RESTORE),
     "claim_differs": (Severity.ERROR, _RESTORE),
     "claim_unreadable": (Severity.ERROR, _RESTORE),
-    "command_lost": (Severity.ERROR, _RESEND),
+    "command_lost": (Severity.ERROR, f"Look whether its message is still on the queue. If not: {_RESEND}"),
     "command_waiting": (Severity.NOTE, _WAIT),
     "marker_missing": (Severity.ERROR, _RESEND),
     "marker_unreadable": (Severity.ERROR, f"Remove it. {_RESEND}"),

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, TypeGuard
 
 from service.domain.log import Entry, log_key
 from service.domain.ports import ObjectStore
@@ -14,7 +14,7 @@ from service.errors import LogCorrupt, NotFound, StoreError
 from service.pipeline.fsck.findings import Counts, Finding, finding
 from service.pipeline.ledger import blob_key
 
-__all__ = ["Blobs", "Examined", "Log", "named_blobs", "read_log"]
+__all__ = ["Blobs", "Examined", "Log", "named_blobs", "read_entry", "read_log"]
 
 BLOB_FIELDS: Final[Mapping[str, str]] = {
     "input_sha256": "json",
@@ -32,7 +32,10 @@ OTHER_HASHES: Final = frozenset({"payload_sha256", "template_sha256", "base_sha2
 _ENTRY: Final = re.compile(r"(\d{8})\.json")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM: Final = "store_checksum"
-_SILENT_TWICE: Final = 2
+SILENT_TWICE: Final = 2
+"""After so many objects in a row that cannot be read it is the store that does not answer."""
+FOLD_FAULTS: Final = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError)
+"""What `fold` may raise for entries that no release of Signert wrote."""
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Examined:
                 self.say(altered, key, "the object is not what was written there")
                 return None
             self._unreadable += 1
-            if self._unreadable > _SILENT_TWICE:
+            if self._unreadable > SILENT_TWICE:
                 raise
             self.say("object_unreadable", key, exc.message, remedy=exc.remedy)
         else:
@@ -93,21 +96,31 @@ def read_log(examined: Examined, agreement_id: str, keys: Iterable[str]) -> Log:
         else:
             examined.say("log_key_foreign", key, "there is an object among the log's entries that is none")
     entries: list[Entry] = []
-    expected, previous, linked = 0, None, True  # `linked`: `previous` is known to be the hash of the entry before
+    expected, previous, linked = (
+        0,
+        None,
+        True,
+    )  # `linked`: `previous` is known to be the hash of the entry before
     for seq, key in sorted(numbered.items()):
         if seq != expected:
             _say_gap(examined, agreement_id, expected, seq)
             linked = False
         expected = seq + 1
-        entry = _entry(examined, key)
+        entry = read_entry(examined, key)
         if entry is None:
             linked = False
         elif (entry.agreement_id, entry.seq) != (agreement_id, seq):
-            examined.say("log_entry_misplaced", key, f"the entry says that it is number {entry.seq} of its log")
+            examined.say(
+                "log_entry_misplaced", key, f"the entry says that it is number {entry.seq} of its log"
+            )
             linked = False
         else:
             if linked and entry.previous != previous:
-                said = "names an entry before the first" if previous is None else "does not follow the one before"
+                said = (
+                    "names an entry before the first"
+                    if previous is None
+                    else "does not follow the one before"
+                )
                 examined.say("log_link_broken", key, f"entry {seq} {said}: one of them was altered")
             entries.append(entry)
             previous, linked = entry.sha256, True
@@ -121,7 +134,8 @@ def _say_gap(examined: Examined, agreement_id: str, first: int, after: int) -> N
     examined.say("log_entry_missing", log_key(agreement_id, first), f"{which} missing before entry {after}")
 
 
-def _entry(examined: Examined, key: str) -> Entry | None:
+def read_entry(examined: Examined, key: str) -> Entry | None:
+    """The entry of that key; None when it cannot be had, which is said."""
     body = examined.get(
         key, missing=("log_entry_missing", "the entry is listed but not there"), altered="log_entry_altered"
     )
@@ -150,7 +164,7 @@ def named_blobs(entry: Entry) -> Iterator[str]:
                 yield key
 
 
-def _is_hash(value: Any) -> bool:
+def _is_hash(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
@@ -174,7 +188,11 @@ class Blobs:
         first = key not in self._read
         self._read.add(key)
         examined = self._examined if first else Examined(self._examined.store)
-        said = f"entry {self._namers[key]} names a blob that is not there" if key in self._namers else "no such blob"
+        said = (
+            f"entry {self._namers[key]} names a blob that is not there"
+            if key in self._namers
+            else "no such blob"
+        )
         body = examined.get(key, missing=("blob_missing", said), altered="blob_altered")
         if body is None:
             return None

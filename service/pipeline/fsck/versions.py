@@ -26,17 +26,14 @@ def check_version(
     document = _check_revisions(examined, blobs, agreement.id, version)
     if version.status is not Status.SIGNED:
         return
-    if document is not None:
-        if trust is not None:
-            _check_document(examined, agreement.id, version, document, trust)
-        _check_report(examined, blobs, agreement.id, version)
+    if document is not None and trust is not None:
+        _check_document(examined, agreement.id, version, document, trust)
+    _check_report(examined, blobs, agreement.id, version)
     _check_receipt(examined, blobs, agreement, version, document, trust)
     _check_receipt_pdf(examined, blobs, agreement.id, version, trust)
 
 
-def _check_revisions(
-    examined: Examined, blobs: Blobs, agreement_id: str, version: Version
-) -> bytes | None:
+def _check_revisions(examined: Examined, blobs: Blobs, agreement_id: str, version: Version) -> bytes | None:
     """Each revision as long as the log says, and beginning with the one before; returns the newest one's bytes.
 
     None when anything is amiss: what to say of the document has been said then.
