@@ -271,14 +271,14 @@ def _verify(chain: Chain, trust: TrustStore, own: Evidence, now: datetime) -> No
         revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO, retroactive_revinfo=True),
         time_tolerance=_SKEW,
     )
-    handlers = bootstrap_validation_data_handlers(
-        fetchers=None,
-        crls=[CRLContainer(item) for item in own.crls.values()],
-        ocsps=[part for item in own.ocsps.values() for part in OCSPContainer.load_multi(item)],
-        certs=[*path.iter_certs(include_root=True), *own.certificates.values()],
-        poe_manager=POEManager(current_dt_override=moment),
-    )
     try:
+        handlers = bootstrap_validation_data_handlers(
+            fetchers=None,
+            crls=[CRLContainer(item) for item in own.crls.values()],
+            ocsps=[part for item in own.ocsps.values() for part in OCSPContainer.load_multi(item)],
+            certs=[*path.iter_certs(include_root=True), *own.certificates.values()],
+            poe_manager=POEManager(current_dt_override=moment),
+        )
         run(async_validate_path(policy.build_validation_context(timing, handlers), path))
     except RevokedError as error:
         if error.revocation_dt <= used_at:
