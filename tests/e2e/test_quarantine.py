@@ -12,7 +12,12 @@ import pytest
 
 from tests.e2e.conftest import EXAMPLES, Installation
 
-pytestmark = [pytest.mark.office, pytest.mark.broker, pytest.mark.pki]
+pytestmark = [
+    pytest.mark.office,
+    pytest.mark.broker,
+    pytest.mark.pki,
+    pytest.mark.parametrize("broker_settings", ["rabbitmq"], indirect=True, scope="session"),
+]
 
 MINIMAL = json.loads((EXAMPLES / "minimal.json").read_text())
 
