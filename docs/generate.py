@@ -1,6 +1,6 @@
-"""Write the JSON Schemas of commands, agreement and events from the marshmallow schemas.
+"""Write what docs/ says of the interface from the code: JSON Schemas, AsyncAPI document, parts of integration.md.
 
-    python docs/generate.py            write docs/schemas/*.json
+    python docs/generate.py            write docs/schemas/*.json, docs/asyncapi.json, docs/integration.md
     python docs/generate.py --check    change nothing; exit 1 when a file is not current
 
 JSON Schema 2020-12. The schemas say what JSON Schema can say; check digits and rules between dates are the
@@ -21,8 +21,10 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent))
+ROOT = DOCS.parent
+sys.path.insert(0, str(ROOT))
 
+from docs import asyncapi, guide  # noqa: E402
 from service.schemas.agreement import AgreementSchema  # noqa: E402
 from service.schemas.commands import COMMAND_SCHEMAS  # noqa: E402
 from service.schemas.events import EVENT_SCHEMAS  # noqa: E402
@@ -43,10 +45,14 @@ def generated() -> dict[Path, str]:
     for name, schema in COMMAND_SCHEMAS.items():
         documents[f"command-{name}"] = _document(f"command:{name}", f"Command {name}", schema)
     documents["events"] = _one_of("events", "Events", *EVENT_SCHEMAS.values())
-    return {
-        DOCS / "schemas" / f"{name}.json": json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-        for name, document in documents.items()
-    }
+    files = {DOCS / "schemas" / f"{name}.json": _text(document) for name, document in documents.items()}
+    files[DOCS / "asyncapi.json"] = _text(asyncapi.document())
+    files[DOCS / "integration.md"] = guide.current((ROOT / "docs/integration.md").read_text(encoding="utf-8"))
+    return files
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 def _document(name: str, title: str, schema: type[Schema]) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def _name(schema: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Generate the JSON Schemas under docs/schemas.")
+    parser = argparse.ArgumentParser(description="Generate what docs/ says of the interface from the code.")
     parser.add_argument("--check", action="store_true", help="change nothing, only say what is not current")
     check = parser.parse_args(arguments).check
     files = generated()

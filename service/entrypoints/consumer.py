@@ -12,7 +12,8 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -171,7 +172,34 @@ def _unreadable(app: Celery, message: Any) -> str | None:
         isinstance(body, list) and len(body) == 3 and isinstance(body[0], list) and isinstance(body[1], dict)
     ):
         return "the body is not [args, kwargs, embed]"
+    if not isinstance(body[2], dict) or any(value is not None for value in body[2].values()):
+        # Callbacks would have this worker send the producer's messages with its own rights.
+        return "the body's third part holds more than nulls"
+    if fault := _unfit_header(app, headers):
+        return f"the header {fault} is not for producers to set"
     return None if _is_ours(headers["task"], *body[:2]) else "not what the service sends to itself"
+
+
+def _unfit_header(app: Celery, headers: Mapping[str, Any]) -> str | None:
+    """A header by which a producer could stop a worker, or have Celery throw the command away."""
+    allowed: Mapping[str, bool] = {
+        "timelimit": headers.get("timelimit") in (None, [None, None]),
+        "shadow": headers.get("shadow") is None,
+        "expires": headers.get("expires") is None or headers["task"] == SWEEP,
+        "eta": headers.get("eta") is None or (not app.signert_broker.is_amqp and _is_soon(headers["eta"])),
+        "retries": isinstance(headers.get("retries", 0), int | None),
+        "group": headers.get("group") is None,
+    }
+    return next((name for name, fit in allowed.items() if not fit), None)
+
+
+def _is_soon(eta: object) -> bool:
+    """Whether a worker may hold a message so long: our own tries do, where the broker has no queue for waiting."""
+    try:
+        moment = datetime.fromisoformat(str(eta))
+        return moment <= datetime.now(UTC) + timedelta(seconds=2 * RETRY_AFTER)
+    except (ValueError, TypeError):
+        return False
 
 
 def _is_ours(task: str, args: list[Any], kwargs: dict[str, Any]) -> bool:

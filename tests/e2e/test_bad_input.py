@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import pickle
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from tests.e2e.conftest import Installation
 
 pytestmark = [pytest.mark.office, pytest.mark.broker, pytest.mark.pki]
+
+SUBMIT = "signert.v1.submit"
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -131,8 +134,38 @@ def test_the_same_command_twice_is_one_agreement(installation: Installation, exa
         ("[[], {}, {}]", {"id": "3", "task": "signert.v1.unknown"}, "application/json"),
         ("[[], {}, {}]", {"id": "4", "task": "signert.v1.submit"}, "application/x-python-serialize"),
         (
-            f'[[], {{"command": "{"x" * 2_000_000}"}}, {{}}]',
+            f'[[], {{"command": "{"x" * 20 * 1024 * 1024}"}}, {{}}]',
             {"id": "5", "task": "signert.v1.submit"},
+            "application/json",
+        ),
+        (
+            pickle.dumps([[], {"command": {}}, {}]),
+            {"id": "6", "task": SUBMIT},
+            "application/x-python-serialize",
+        ),
+        ('[[], {"command": {}}, ["x"]]', {"id": "7", "task": SUBMIT}, "application/json"),
+        (
+            '[[], {"command": {}}, {"callbacks": [{"task": "x", "args": [], "kwargs": {}, "options": {}}]}]',
+            {"id": "8", "task": SUBMIT},
+            "application/json",
+        ),
+        *(
+            (
+                '[[], {"command": {}}, {}]',
+                {"id": f"9.{name}", "task": SUBMIT, name: value},
+                "application/json",
+            )
+            for name, value in {
+                "timelimit": "x",
+                "eta": "2099-01-01T00:00:00+00:00",
+                "expires": "2001-01-01T00:00:00+00:00",
+                "shadow": "x",
+                "retries": "many",
+            }.items()
+        ),
+        (
+            '[[], {"agreement_id": "../x", "run": "y"}, {}]',
+            {"id": "10", "task": "signert.v1.drive"},
             "application/json",
         ),
     ],

@@ -1,0 +1,101 @@
+"""The parts of docs/integration.md that are made from the code: between `<!-- made: NAME -->` and `<!-- end -->`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from docs.worked import body, events, properties
+from service.adapters.producers import MAX_AHEAD, MAX_SIGNATURE
+from service.config import load_settings
+from service.entrypoints.consumer import MAX_MESSAGE
+from service.schemas.commands import MAX_ERRORS
+from service.schemas.events import EVENT_SCHEMAS
+from service.transport import DELIVERY_LIMIT, RETRY_AFTER
+
+__all__ = ["current"]
+
+_PART = re.compile(r"(<!-- made: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def current(text: str) -> str:
+    """The guide with each part as the code has it. Raises `KeyError` for a part that nothing makes."""
+    return _PART.sub(lambda m: f"{m[1]}\n{_PARTS[m['name']]()}\n\n{m[3]}", text)
+
+
+def _properties() -> str:
+    return _json(properties("submit"))
+
+
+def _body() -> str:
+    text = json.dumps(body("submit"), ensure_ascii=False, indent=2)
+    sent = text.encode()
+    return (
+        f"{_fenced(text)}\n\nThe body is what stands between the fences, without the last line break, in UTF-8:\n"
+        f"{len(sent)} bytes, SHA-256 `{hashlib.sha256(sent).hexdigest()}`."
+    )
+
+
+def _limits() -> str:
+    age = timedelta(seconds=load_settings({}).command_max_age)
+    rows = [
+        ("a message's body", f"{MAX_MESSAGE} bytes ({MAX_MESSAGE // 1024**2} MiB)", "`malformed_message`"),
+        ("a signature", f"{MAX_SIGNATURE} characters", "`signature_malformed`"),
+        (
+            "a signature's age, for a command that is new to Signert",
+            f"{_hours(age)} (`SIGNERT_COMMAND_MAX_AGE`)",
+            "`signature_too_old`",
+        ),
+        (
+            "how far ahead a signature's clock may be",
+            f"{int(MAX_AHEAD.total_seconds())} s",
+            "`signature_in_future`",
+        ),
+        (
+            "faults named in one answer",
+            str(MAX_ERRORS),
+            "`more_errors` is added, and says how many are left out",
+        ),
+        ("deliveries that each end with a worker's death", str(DELIVERY_LIMIT), "`delivery_limit`"),
+        (
+            "wait before a command is tried again that could not be taken in",
+            f"{RETRY_AFTER} s",
+            "none: it is tried until it can be",
+        ),
+    ]
+    lines = [f"| {what} | {limit} | {answer} |" for what, limit, answer in rows]
+    return "\n".join(["| What | Limit | Beyond it |", "|---|---|---|", *lines])
+
+
+def _events() -> str:
+    return "\n\n".join(
+        f"#### `{name}`\n\n{_told(EVENT_SCHEMAS[name])}\n\n{_json(event)}" for name, event in events().items()
+    )
+
+
+def _told(schema: type[Any]) -> str:
+    return " ".join((type(schema().fields["data"].schema).__doc__ or "").split())
+
+
+def _hours(age: timedelta) -> str:
+    return f"{age // timedelta(hours=1)} hours"
+
+
+def _json(value: object) -> str:
+    return _fenced(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _fenced(text: str) -> str:
+    return f"```json\n{text}\n```"
+
+
+_PARTS: Mapping[str, Callable[[], str]] = {
+    "properties": _properties,
+    "body": _body,
+    "events": _events,
+    "limits": _limits,
+}
