@@ -7,6 +7,12 @@
     final = augment(sealed, trust=trust, timestamps=timestamps)
     assert validate(final, trust).passed
 
+A signature made elsewhere, as a CMS over the document digest, comes in by another door:
+
+    prepared = prepare(document, SignatureRequest("employer"), None, at=now)  # prepared.document_digest is handed out
+    facts = check_signer(signer_of(cms), SignerRequirement(trust, organisation="…", level="substantial"), at=now)
+    signed = embed_cms(prepared, cms, revision=document, timestamps=timestamps, trust=trust)
+
 This package knows PDFs, keys and time; nothing of agreements or queues. All errors are `SigningError`s.
 """
 
@@ -17,7 +23,7 @@ import logging
 from signing.algorithms import Mechanism
 from signing.credentials import Credential, SignerIdentity, open_credential
 from signing.detached import seal_detached, verify_detached
-from signing.embed import embed, sign
+from signing.embed import embed, embed_cms, sign
 from signing.errors import (
     AppearanceError,
     CertificateRevoked,
@@ -25,12 +31,15 @@ from signing.errors import (
     CredentialUnavailable,
     FieldPlaceError,
     NotTrusted,
+    RehearsalFailed,
     RevisionBroken,
     RevocationUnavailable,
+    SignatureMalformed,
     SignatureMismatch,
     SigningError,
     StaleSignature,
     TimestampUnavailable,
+    WrongSigner,
 )
 from signing.extend import DOCUMENT_TIMESTAMP_FIELD, augment
 from signing.fields import place_fields
@@ -41,16 +50,21 @@ from signing.model import (
     Indication,
     Level,
     Modification,
+    PreparedRevision,
     PreparedSignature,
     Revision,
     SignatureRequest,
     SignatureResult,
     ValidationReport,
 )
+from signing.outside import signer_of
 from signing.pdf import revisions
 from signing.prepare import prepare
+from signing.rehearsal import rehearse
+from signing.requirements import AssuranceLevel, SignerFacts, SignerRequirement, check_signer
 from signing.revocation import EvidenceCollector
 from signing.timestamps import TimestampClient, TimestampToken
+from signing.tokens import TimestampSource
 from signing.trust import TrustStore
 from signing.validate import validate
 
@@ -58,6 +72,7 @@ __all__ = [
     "DOCUMENT_TIMESTAMP_FIELD",
     "Appearance",
     "AppearanceError",
+    "AssuranceLevel",
     "CertificateRevoked",
     "Credential",
     "CredentialError",
@@ -71,29 +86,40 @@ __all__ = [
     "Mechanism",
     "Modification",
     "NotTrusted",
+    "PreparedRevision",
     "PreparedSignature",
+    "RehearsalFailed",
     "Revision",
     "RevisionBroken",
     "RevocationUnavailable",
+    "SignatureMalformed",
     "SignatureMismatch",
     "SignatureRequest",
     "SignatureResult",
+    "SignerFacts",
     "SignerIdentity",
+    "SignerRequirement",
     "SigningError",
     "StaleSignature",
     "TimestampClient",
+    "TimestampSource",
     "TimestampToken",
     "TimestampUnavailable",
     "TrustStore",
     "ValidationReport",
+    "WrongSigner",
     "augment",
+    "check_signer",
     "embed",
+    "embed_cms",
     "open_credential",
     "place_fields",
     "prepare",
+    "rehearse",
     "revisions",
     "seal_detached",
     "sign",
+    "signer_of",
     "validate",
     "verify_detached",
 ]

@@ -15,11 +15,20 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from signing.errors import CredentialError, SignatureMismatch
 
-__all__ = ["MIN_RSA_BITS", "Mechanism", "describe_algorithm", "mechanism_for", "sign_raw", "verify_raw"]
+__all__ = [
+    "DIGEST_ALGORITHMS",
+    "MIN_RSA_BITS",
+    "Mechanism",
+    "describe_algorithm",
+    "mechanism_for",
+    "sign_raw",
+    "verify_raw",
+]
 
 MIN_RSA_BITS: Final = 3072
 _HASHES: Final[dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]]] = {
@@ -27,6 +36,8 @@ _HASHES: Final[dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]]] =
     "sha384": hashes.SHA384,
     "sha512": hashes.SHA512,
 }
+DIGEST_ALGORITHMS: Final = tuple(_HASHES)
+"""Digests used here, by their names in `hashlib`."""
 _CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -103,7 +114,11 @@ def sign_raw(key: PrivateKeyTypes, mechanism: Mechanism, data: bytes) -> bytes:
 
 
 def verify_raw(certificate: x509.Certificate, mechanism: Mechanism, value: bytes, data: bytes) -> None:
-    """Check a signature value against the certificate's key. Raises `SignatureMismatch`."""
+    """Check a signature value against the certificate's key. Raises `SignatureMismatch`.
+
+    ECDSA values are DER (RFC 5753 7.2), never the two numbers side by side; RSA values are RSASSA-PSS with a salt as
+    long as the digest.
+    """
     key = load_der_public_key(certificate.public_key.dump())
     digest = _HASHES[mechanism.digest_algorithm]()
     try:
@@ -114,11 +129,35 @@ def verify_raw(certificate: x509.Certificate, mechanism: Mechanism, value: bytes
             key.verify(value, data, ec.ECDSA(digest))
             return
     except InvalidSignature:
-        raise SignatureMismatch(
-            "the signature value does not verify with the certificate's key over the prepared bytes",
-            remedy="prepare the signature again and sign exactly those bytes",
-        ) from None
+        raise _mismatch(key, value, data, digest) from None
     raise SignatureMismatch(f"the certificate's key does not make {mechanism.value} signatures")
+
+
+def _mismatch(
+    key: PublicKeyTypes, value: bytes, data: bytes, digest: hashes.SHA256 | hashes.SHA384 | hashes.SHA512
+) -> SignatureMismatch:
+    """What is amiss with a value that does not verify; two common mistakes are named."""
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey) and len(value) == 2 * ((key.key_size + 7) // 8):
+            half = len(value) // 2
+            numbers = (int.from_bytes(value[:half], "big"), int.from_bytes(value[half:], "big"))
+            key.verify(encode_dss_signature(*numbers), data, ec.ECDSA(digest))
+            return SignatureMismatch(
+                "the signature value is the numbers r and s side by side, not the DER that CMS asks for",
+                remedy="encode it as ECDSA-Sig-Value (RFC 5753, 7.2)",
+            )
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(value, data, padding.PKCS1v15(), digest)
+            return SignatureMismatch(
+                "the signature value is RSA with PKCS#1 v1.5, where RSASSA-PSS was prepared",
+                remedy="sign with RSASSA-PSS, or hand back a CMS of one's own",
+            )
+    except InvalidSignature:
+        pass
+    return SignatureMismatch(
+        "the signature value does not verify with the certificate's key over the prepared bytes",
+        remedy="prepare the signature again and sign exactly those bytes",
+    )
 
 
 def describe_algorithm(

@@ -10,18 +10,34 @@ from typing import Final
 from asn1crypto import cms, core, tsp, x509
 
 from signing.credentials.base import SignerIdentity
+from signing.der import CONTEXT_0, CONTEXT_1, SEQUENCE, SET, tlv
 from signing.errors import SignatureMismatch
 from signing.timestamps import TOKEN_ALLOWANCE
 
-__all__ = ["assemble", "check_attributes", "signed_attributes", "space_for"]
+__all__ = [
+    "OUTSIDE_SPACE",
+    "assemble",
+    "attribute",
+    "check_attributes",
+    "signed_attributes",
+    "signed_data",
+    "space_for",
+    "timestamp_tokens",
+    "token_time",
+]
 
-_SEQUENCE, _SET, _CONTEXT_0, _CONTEXT_1 = 0x30, 0x31, 0xA0, 0xA1
 _OCSP_RESPONSE: Final = core.ObjectIdentifier("1.3.6.1.5.5.7.16.2").dump()  # id-ri-ocsp-response
 _STRUCTURE: Final = 2_048  # attributes, signature value, identifiers and lengths
+OUTSIDE_SPACE: Final = 32_768
+"""Bytes kept free for a CMS made elsewhere, whose certificates and timestamp are not known yet."""
 
 
 def signed_attributes(
-    identity: SignerIdentity, digest: bytes, *, signing_time: datetime | None = None
+    identity: SignerIdentity,
+    digest: bytes,
+    *,
+    signing_time: datetime | None = None,
+    content_type: str = "data",
 ) -> bytes:
     """DER of the signed attributes: content type, message digest, signing certificate v2, algorithm protection.
 
@@ -33,32 +49,23 @@ def signed_attributes(
     signature_algorithm = mechanism.identifier().dump()
     certificate_hash = core.OctetString(hashlib.sha256(identity.certificate).digest()).dump()
     attributes = [
-        _attribute("content_type", cms.ContentType("data").dump()),
-        _attribute("message_digest", core.OctetString(digest).dump()),
+        attribute("content_type", cms.ContentType(content_type).dump()),
+        attribute("message_digest", core.OctetString(digest).dump()),
         # SHA-256 is the default of ESSCertIDv2 and left out (RFC 5035 3).
-        _attribute(
-            "signing_certificate_v2", _tlv(_SEQUENCE, _tlv(_SEQUENCE, _tlv(_SEQUENCE, certificate_hash)))
-        ),
-        _attribute(
+        attribute("signing_certificate_v2", tlv(SEQUENCE, tlv(SEQUENCE, tlv(SEQUENCE, certificate_hash)))),
+        attribute(
             "cms_algorithm_protection",
-            _tlv(_SEQUENCE, digest_algorithm + bytes([_CONTEXT_1]) + signature_algorithm[1:]),
+            tlv(SEQUENCE, digest_algorithm + bytes([CONTEXT_1]) + signature_algorithm[1:]),
         ),
     ]
     if signing_time is not None:
-        attributes.append(_attribute("signing_time", cms.Time({"utc_time": signing_time}).dump()))
-    return _tlv(_SET, b"".join(sorted(attributes)))
+        attributes.append(attribute("signing_time", cms.Time({"utc_time": signing_time}).dump()))
+    return tlv(SET, b"".join(sorted(attributes)))
 
 
-def _attribute(kind: str, value: bytes) -> bytes:
-    return _tlv(_SEQUENCE, cms.CMSAttributeType(kind).dump() + _tlv(_SET, value))
-
-
-def _tlv(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 128:
-        return bytes([tag, size]) + content
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(octets)]) + octets + content
+def attribute(kind: str, value: bytes) -> bytes:
+    """DER of an attribute with one value."""
+    return tlv(SEQUENCE, cms.CMSAttributeType(kind).dump() + tlv(SET, value))
 
 
 def check_attributes(attributes: bytes, identity: SignerIdentity, digest: bytes) -> None:
@@ -100,33 +107,58 @@ def assemble(
     indefinite length, and encodes anew, each level calling several times for those below it. That took a minute for
     one signature in five.
     """
+    chain = [der for der in identity.chain if not _is_root(der)]
+    foreign = [tlv(CONTEXT_1, _OCSP_RESPONSE + der) for der in ocsps]
+    return signed_data(
+        identity,
+        attributes,
+        value,
+        # RFC 5652 5.1: version 5 for revocation information of another kind than CRLs.
+        version=5 if foreign else 1,
+        content=cms.ContentType("data").dump(),
+        certificates={identity.certificate, *chain, *certificates},
+        evidence=[*crls, *foreign],
+        unsigned=attribute("signature_time_stamp_token", token),
+    )
+
+
+def signed_data(
+    identity: SignerIdentity,
+    attributes: bytes,
+    value: bytes,
+    *,
+    version: int,
+    content: bytes,
+    certificates: Iterable[bytes],
+    evidence: Iterable[bytes] = (),
+    unsigned: bytes = b"",
+) -> bytes:
+    """DER of a ContentInfo with a SignedData of one signer (RFC 5652 5); `content` is in its EncapsulatedContentInfo,
+    `evidence` its RevocationInfoChoices, `unsigned` the unsigned attribute.
+    """
     digest_algorithm = cms.DigestAlgorithm({"algorithm": identity.mechanism.digest_algorithm}).dump()
     issuer_and_serial = identity.parsed.issuer.dump() + core.Integer(identity.parsed.serial_number).dump()
-    signer_info = _tlv(
-        _SEQUENCE,
+    signer_info = tlv(
+        SEQUENCE,
         core.Integer(1).dump()
-        + _tlv(_SEQUENCE, issuer_and_serial)
+        + tlv(SEQUENCE, issuer_and_serial)
         + digest_algorithm
-        + bytes([_CONTEXT_0]) + attributes[1:]
+        + bytes([CONTEXT_0]) + attributes[1:]
         + identity.mechanism.identifier().dump()
         + core.OctetString(value).dump()
-        + _tlv(_CONTEXT_1, _attribute("signature_time_stamp_token", token)),
+        + (tlv(CONTEXT_1, unsigned) if unsigned else b""),
     )  # fmt: skip
-    chain = [der for der in identity.chain if not _is_root(der)]
-    own = {identity.certificate, *chain, *certificates}
-    foreign = [_tlv(_CONTEXT_1, _OCSP_RESPONSE + der) for der in ocsps]
-    evidence = sorted([*crls, *foreign])
-    signed_data = _tlv(
-        _SEQUENCE,
-        # RFC 5652 5.1: version 5 for revocation information of another kind than CRLs.
-        core.Integer(5 if foreign else 1).dump()
-        + _tlv(_SET, digest_algorithm)
-        + _tlv(_SEQUENCE, cms.ContentType("data").dump())
-        + _tlv(_CONTEXT_0, b"".join(sorted(own)))
-        + (_tlv(_CONTEXT_1, b"".join(evidence)) if evidence else b"")
-        + _tlv(_SET, signer_info),
+    revocation = b"".join(sorted(evidence))
+    signed = tlv(
+        SEQUENCE,
+        core.Integer(version).dump()
+        + tlv(SET, digest_algorithm)
+        + tlv(SEQUENCE, content)
+        + tlv(CONTEXT_0, b"".join(sorted(certificates)))
+        + (tlv(CONTEXT_1, revocation) if revocation else b"")
+        + tlv(SET, signer_info),
     )
-    return _tlv(_SEQUENCE, cms.ContentType("signed_data").dump() + _tlv(_CONTEXT_0, signed_data))
+    return tlv(SEQUENCE, cms.ContentType("signed_data").dump() + tlv(CONTEXT_0, signed))
 
 
 def _is_root(certificate: bytes) -> bool:

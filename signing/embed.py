@@ -1,18 +1,21 @@
-"""The second half of a signature: the key's value is checked, timestamped and put in its place."""
+"""The second half of a signature: what the key gave is checked, timestamped and put in its place."""
 
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 
 from signing.algorithms import verify_raw
 from signing.cms import assemble, check_attributes
 from signing.credentials.base import Credential
-from signing.errors import CredentialError, SignatureMismatch, SigningError
-from signing.model import PreparedSignature
+from signing.errors import CredentialError, SignatureMalformed, SignatureMismatch, SigningError
+from signing.model import PreparedRevision, PreparedSignature
+from signing.outside import read_cms
 from signing.pdf import check_step
-from signing.timestamps import TimestampClient
+from signing.tokens import TimestampSource, check_token
+from signing.trust import TrustStore
 
-__all__ = ["embed", "sign"]
+__all__ = ["embed", "embed_cms", "sign"]
 
 
 def sign(prepared: PreparedSignature, credential: Credential) -> bytes:
@@ -26,9 +29,11 @@ def sign(prepared: PreparedSignature, credential: Credential) -> bytes:
 
 
 def embed(
-    prepared: PreparedSignature, signature_value: bytes, *, revision: bytes, timestamps: TimestampClient
+    prepared: PreparedSignature, signature_value: bytes, *, revision: bytes, timestamps: TimestampSource
 ) -> bytes:
     """The new revision, with a PAdES B-T signature. There is always a signature timestamp, or no signature.
+
+    The value is by the identity's mechanism: RSASSA-PSS with a salt as long as the digest, or ECDSA in DER.
 
     1. The revision is the one it was prepared for (`StaleSignature`).
     2. The document's digest is the one in the attributes, and they name the certificate (`SignatureMismatch`).
@@ -43,19 +48,81 @@ def embed(
     algorithm = prepared.mechanism.digest_algorithm
     token = timestamps.timestamp(hashlib.new(algorithm, signature_value).digest(), algorithm)
     content = assemble(prepared.identity, prepared.signed_attributes, signature_value, token.encoded)
-    start, end = prepared.reserved_start + 1, prepared.reserved_end - 1  # inside < and >
-    if 2 * len(content) > end - start:
+    if len(content) > _room(prepared):
         raise SigningError(
-            f"the signature takes {len(content)} bytes, {(end - start) // 2} were kept free",
+            f"the signature takes {len(content)} bytes, {_room(prepared)} were kept free",
             remedy="prepare it again; if it comes back, the certificates or the token are unusually large",
         )
+    return _place(prepared, document, content, revision)
+
+
+def embed_cms(
+    prepared: PreparedRevision,
+    cms: bytes,
+    *,
+    revision: bytes,
+    timestamps: TimestampSource,
+    trust: TrustStore,
+) -> bytes:
+    """The new revision, with a PAdES B-T signature out of a CMS that someone else made over the document digest.
+
+    Without a signature timestamp one is added, and the signed part keeps its bytes; one that is there has to lead to
+    `trust`. Who signed is for the caller to check before, with `signer_of` and `check_signer`.
+
+    1. The revision is the one it was prepared for (`StaleSignature`), and the CMS has room (`SignatureMalformed`).
+    2. It is a detached CMS of one signer, and verifies in itself (`read_cms`: `SignatureMalformed`,
+       `SignatureMismatch`, `CredentialError`), by the prepared certificate where there is one.
+    3. It is over the prepared document (`SignatureMismatch`).
+    4. Its timestamp holds (`check_token`), or an authority gives one (`TimestampUnavailable`; it can be embedded
+       later). The signer's certificate is valid at that time (`CredentialError`).
+    5. The new revision begins with the old one's bytes and changes only the form (`RevisionBroken`).
+    """
+    document = bytearray(prepared.document(revision))
+    _check_digest(prepared, document)
+    _check_outside_room(prepared, len(cms))
+    signature = read_cms(cms)
+    if (
+        isinstance(prepared, PreparedSignature)
+        and signature.identity.certificate != prepared.identity.certificate
+    ):
+        raise SignatureMismatch("the signature was prepared for another certificate")
+    signature.check_digest(prepared.document_digest, prepared.digest_algorithm)
+    time: datetime
+    if signature.tokens:
+        time = min(check_token(token, signature.value, trust) for token in signature.tokens)
+    else:
+        algorithm = prepared.digest_algorithm
+        token = timestamps.timestamp(hashlib.new(algorithm, signature.value).digest(), algorithm)
+        signature, time = signature.with_token(token.encoded), token.time
+    signature.identity.check_validity(time)
+    content = signature.encoded()
+    _check_outside_room(prepared, len(content))
+    return _place(prepared, document, content, revision)
+
+
+def _place(prepared: PreparedRevision, document: bytearray, content: bytes, revision: bytes) -> bytes:
+    """The document with the CMS, which has room, in the place kept for it."""
+    start = prepared.reserved_start + 1  # inside < and >
     document[start : start + 2 * len(content)] = content.hex().upper().encode("ascii")
     signed = bytes(document)
     check_step(revision, signed, first=prepared.certifies)
     return signed
 
 
-def _check_digest(prepared: PreparedSignature, document: bytearray) -> None:
+def _room(prepared: PreparedRevision) -> int:
+    """Bytes kept free for the CMS, which is written as hexadecimal between < and >."""
+    return (prepared.reserved_end - prepared.reserved_start - 2) // 2
+
+
+def _check_outside_room(prepared: PreparedRevision, size: int) -> None:
+    if size > _room(prepared):
+        raise SignatureMalformed(
+            f"the CMS takes {size} bytes, {_room(prepared)} were kept free",
+            remedy="send fewer certificates, or prepare it again with more room",
+        )
+
+
+def _check_digest(prepared: PreparedRevision, document: bytearray) -> None:
     """The prepared bytes are what was digested: their byte range covers all but the place for the signature."""
     start, end = prepared.reserved_start, prepared.reserved_end
     if not prepared.base_length < start < end <= len(document):
@@ -65,7 +132,7 @@ def _check_digest(prepared: PreparedSignature, document: bytearray) -> None:
         raise SignatureMismatch("the place for the signature is not empty")
     if b"[0 %d %d %d]" % (start, end, len(document) - end) not in prepared.increment:
         raise SignatureMismatch("the prepared byte range does not cover the whole revision")
-    digest = hashlib.new(prepared.mechanism.digest_algorithm)
+    digest = hashlib.new(prepared.digest_algorithm)
     digest.update(memoryview(document)[:start])
     digest.update(memoryview(document)[end:])
     if digest.digest() != prepared.document_digest:

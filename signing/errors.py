@@ -46,6 +46,39 @@ class SignatureMismatch(SigningError):
     code = "signature_mismatch"
 
 
+class SignatureMalformed(SignatureMismatch):
+    """What came is not a CMS of the form asked for: not DER, not detached, several signers, too large."""
+
+    code = "signature_malformed"
+
+
+class WrongSigner(SigningError):
+    """The certificate holds, but is not the one of the party who is to sign, or not of the level asked for.
+
+    `aspect` says which part of the requirement it does not meet: organisation, person, subject_serial, level,
+    qualified or policies.
+    """
+
+    code = "wrong_signer"
+
+    def __init__(self, message: str, *, aspect: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.aspect = aspect
+
+
+class RehearsalFailed(SigningError):
+    """A signature with a throwaway key came out wrong: no person and no real key is asked.
+
+    `cause_code` is the code of the error that the real signature would meet.
+    """
+
+    code = "rehearsal_failed"
+
+    def __init__(self, message: str, *, cause_code: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.cause_code = cause_code
+
+
 class TimestampUnavailable(SigningError):
     """No time-stamping authority gave a token that verifies."""
 

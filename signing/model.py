@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from signing.algorithms import Mechanism
+from signing.algorithms import DIGEST_ALGORITHMS, Mechanism
 from signing.credentials.base import SignerIdentity
 from signing.errors import StaleSignature
 
@@ -21,6 +21,7 @@ __all__ = [
     "Indication",
     "Level",
     "Modification",
+    "PreparedRevision",
     "PreparedSignature",
     "Revision",
     "SignatureRequest",
@@ -69,12 +70,12 @@ class SignatureRequest:
     location: str | None = None
 
 
-@dataclass(frozen=True)
-class PreparedSignature:
-    """A signature up to the point where the key is needed. Holds no secret; can be stored and taken up again.
+@dataclass(frozen=True, kw_only=True)
+class PreparedRevision:
+    """A signature up to the point where a CMS is needed, by a signer not known yet. Holds no secret; can be stored.
 
-    `increment` is what is added to the revision; in it the value of /Contents is still zeros. The signed
-    attributes (DER of the SET, RFC 5652 5.4) are the bytes the key signs.
+    `increment` is what is added to the revision; in it the value of /Contents is still zeros. The document digest is
+    over all other bytes, by `digest_algorithm` (as in `hashlib`): it is the message digest the CMS must have.
     """
 
     field: str
@@ -84,13 +85,8 @@ class PreparedSignature:
     reserved_start: int
     reserved_end: int
     document_digest: bytes
-    signed_attributes: bytes
-    identity: SignerIdentity
+    digest_algorithm: str
     certifies: bool = False
-
-    @property
-    def mechanism(self) -> Mechanism:
-        return self.identity.mechanism
 
     def document(self, revision: bytes) -> bytes:
         """The whole new revision, unsigned. Raises `StaleSignature` when it was prepared for other bytes."""
@@ -103,59 +99,103 @@ class PreparedSignature:
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON that `from_bytes` reads."""
-        return json.dumps(
-            {
-                "format": _PREPARED_FORMAT,
-                "field": self.field,
-                "base_sha256": self.base_sha256,
-                "base_length": self.base_length,
-                "increment": _encode(self.increment),
-                "reserved_start": self.reserved_start,
-                "reserved_end": self.reserved_end,
-                "document_digest": _encode(self.document_digest),
-                "signed_attributes": _encode(self.signed_attributes),
-                "certificate": _encode(self.identity.certificate),
-                "chain": [_encode(item) for item in self.identity.chain],
-                "mechanism": self.identity.mechanism.value,
-                "certifies": self.certifies,
-            },
-            sort_keys=True,
-        ).encode()
+        return json.dumps(self._values(), sort_keys=True).encode()
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "format": _PREPARED_FORMAT,
+            "field": self.field,
+            "base_sha256": self.base_sha256,
+            "base_length": self.base_length,
+            "increment": _encode(self.increment),
+            "reserved_start": self.reserved_start,
+            "reserved_end": self.reserved_end,
+            "document_digest": _encode(self.document_digest),
+            "digest_algorithm": self.digest_algorithm,
+            "certifies": self.certifies,
+        }
 
     @classmethod
-    def from_bytes(cls, stored: bytes) -> PreparedSignature:
-        """Raises `StaleSignature` for bytes that are not a prepared signature of this format."""
+    def from_bytes(cls, stored: bytes) -> Self:
+        """What was stored; of a `PreparedRevision`, this may be a `PreparedSignature`.
+
+        Raises `StaleSignature` for bytes that are not one of this format and kind.
+        """
         try:
-            values = json.loads(stored)
-            if values["format"] != _PREPARED_FORMAT:
-                raise ValueError(values["format"])
-            return cls(
-                field=str(values["field"]),
-                base_sha256=str(values["base_sha256"]),
-                base_length=int(values["base_length"]),
-                increment=base64.b64decode(values["increment"], validate=True),
-                reserved_start=int(values["reserved_start"]),
-                reserved_end=int(values["reserved_end"]),
-                document_digest=base64.b64decode(values["document_digest"], validate=True),
-                signed_attributes=base64.b64decode(values["signed_attributes"], validate=True),
-                identity=SignerIdentity(
-                    certificate=base64.b64decode(values["certificate"], validate=True),
-                    chain=tuple(base64.b64decode(item, validate=True) for item in values["chain"]),
-                    mechanism=Mechanism(values["mechanism"]),
-                ),
-                certifies=bool(values["certifies"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
+            found = _read_prepared(json.loads(stored))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            found = None
+        if not isinstance(found, cls):
             raise StaleSignature(
                 "the stored bytes are not a prepared signature of this version", remedy="prepare it again"
-            ) from None
+            )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedSignature(PreparedRevision):
+    """A signature up to the point where the key is needed.
+
+    The signed attributes (DER of the SET, RFC 5652 5.4) are the bytes the key signs, by the identity's mechanism.
+    """
+
+    signed_attributes: bytes
+    identity: SignerIdentity
+
+    @property
+    def mechanism(self) -> Mechanism:
+        return self.identity.mechanism
+
+    def _values(self) -> dict[str, Any]:
+        return super()._values() | {
+            "signed_attributes": _encode(self.signed_attributes),
+            "certificate": _encode(self.identity.certificate),
+            "chain": [_encode(item) for item in self.identity.chain],
+            "mechanism": self.identity.mechanism.value,
+        }
 
 
 _PREPARED_FORMAT: Final = "signert-prepared/1"
 
 
+def _read_prepared(values: Any) -> PreparedRevision:
+    if values["format"] != _PREPARED_FORMAT:
+        raise ValueError(values["format"])
+    identity: SignerIdentity | None = None
+    if "certificate" in values:
+        identity = SignerIdentity(
+            certificate=_decode(values["certificate"]),
+            chain=tuple(_decode(item) for item in values["chain"]),
+            mechanism=Mechanism(values["mechanism"]),
+        )
+    # The first releases wrote no digest algorithm, as there always was a mechanism.
+    digest_algorithm = values["digest_algorithm"] if identity is None else identity.mechanism.digest_algorithm
+    if digest_algorithm not in DIGEST_ALGORITHMS:
+        raise ValueError(digest_algorithm)
+    common: dict[str, Any] = {
+        "field": str(values["field"]),
+        "base_sha256": str(values["base_sha256"]),
+        "base_length": int(values["base_length"]),
+        "increment": _decode(values["increment"]),
+        "reserved_start": int(values["reserved_start"]),
+        "reserved_end": int(values["reserved_end"]),
+        "document_digest": _decode(values["document_digest"]),
+        "digest_algorithm": digest_algorithm,
+        "certifies": bool(values["certifies"]),
+    }
+    if identity is None:
+        return PreparedRevision(**common)
+    return PreparedSignature(
+        **common, signed_attributes=_decode(values["signed_attributes"]), identity=identity
+    )
+
+
 def _encode(value: bytes) -> str:
     return base64.b64encode(value).decode()
+
+
+def _decode(value: str) -> bytes:
+    return base64.b64decode(value, validate=True)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import Any, overload
 
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
@@ -17,31 +18,70 @@ from pyhanko.sign.signers.cms_embedder import (
 from pyhanko.sign.signers.pdf_byterange import BuildProps, SignatureObject
 from pyhanko.sign.validation import read_certification_data
 
+from signing.algorithms import DIGEST_ALGORITHMS
 from signing.appearance import stamp_style
-from signing.cms import signed_attributes, space_for
+from signing.cms import OUTSIDE_SPACE, signed_attributes, space_for
 from signing.credentials.base import SignerIdentity
-from signing.errors import FieldPlaceError
-from signing.model import PreparedSignature, SignatureRequest
+from signing.errors import CredentialError, FieldPlaceError
+from signing.model import PreparedRevision, PreparedSignature, SignatureRequest
 from signing.pdf import empty_signature_field, open_writer, readable
 
 __all__ = ["prepare"]
 
 
+@overload
 def prepare(
-    revision: bytes, request: SignatureRequest, identity: SignerIdentity, *, at: datetime
-) -> PreparedSignature:
+    revision: bytes,
+    request: SignatureRequest,
+    identity: SignerIdentity,
+    *,
+    at: datetime,
+    reserved: int | None = None,
+) -> PreparedSignature: ...
+
+
+@overload
+def prepare(
+    revision: bytes,
+    request: SignatureRequest,
+    identity: None,
+    *,
+    at: datetime,
+    digest_algorithm: str = "sha256",
+    reserved: int | None = None,
+) -> PreparedRevision: ...
+
+
+def prepare(
+    revision: bytes,
+    request: SignatureRequest,
+    identity: SignerIdentity | None,
+    *,
+    at: datetime,
+    digest_algorithm: str = "sha256",
+    reserved: int | None = None,
+) -> PreparedRevision:
     """Write the new revision but for the signature itself, and the attributes to be signed.
 
-    `at` is the claimed time (/M); what counts is the timestamp that `embed` gets. Raises `FieldPlaceError` (no such
-    empty field, or certifying after another signature), `CredentialError` (certificate not valid at that time),
-    `AppearanceError` (text does not fit, font lacks a letter), `RevisionBroken` (damaged PDF).
+    Without an identity the signer is not known yet: a CMS over the document digest (by `digest_algorithm`) is to come
+    from elsewhere, for `embed_cms`. `reserved` is the room kept for the CMS, in bytes; by default what the identity
+    needs, or `OUTSIDE_SPACE`. `at` is the claimed time (/M); what counts is the timestamp that `embed` gets.
+
+    Raises `FieldPlaceError` (no such empty field, or certifying after another signature), `CredentialError`
+    (certificate not valid at that time, digest refused), `AppearanceError` (text does not fit, font lacks a letter),
+    `RevisionBroken` (damaged PDF).
     """
-    identity.check_validity(at)
+    if identity is None:
+        algorithm, space = digest_algorithm, OUTSIDE_SPACE
+    else:
+        identity.check_validity(at)
+        algorithm, space = identity.mechanism.digest_algorithm, space_for(identity)
+    if algorithm not in DIGEST_ALGORITHMS:
+        raise CredentialError(f"the digest algorithm {algorithm} is not used here", remedy="use sha256")
     writer = open_writer(revision)
     with readable():
         empty_signature_field(writer, request.field)
         _check_certification(writer.prev, request)
-        algorithm = identity.mechanism.digest_algorithm
         steps = PdfCMSEmbedder().write_cms(request.field, writer, existing_fields_only=True)
         next(steps)
         steps.send(
@@ -53,7 +93,7 @@ def prepare(
                     location=request.location,
                     reason=request.reason,
                     app_build_props=BuildProps(name="Signert"),
-                    bytes_reserved=2 * space_for(identity),  # written as hexadecimal
+                    bytes_reserved=2 * (reserved or space),  # written as hexadecimal
                 ),
                 mdp_setup=SigMDPSetup(
                     md_algorithm=algorithm,
@@ -67,17 +107,21 @@ def prepare(
         )
         prepared, output = steps.send(SigIOSetup(md_algorithm=algorithm, in_place=True))
         increment = output.getvalue()[len(revision) :]
+    common: dict[str, Any] = {
+        "field": request.field,
+        "base_sha256": hashlib.sha256(revision).hexdigest(),
+        "base_length": len(revision),
+        "increment": increment,
+        "reserved_start": prepared.reserved_region_start,
+        "reserved_end": prepared.reserved_region_end,
+        "document_digest": prepared.document_digest,
+        "digest_algorithm": algorithm,
+        "certifies": request.certify,
+    }
+    if identity is None:
+        return PreparedRevision(**common)
     return PreparedSignature(
-        field=request.field,
-        base_sha256=hashlib.sha256(revision).hexdigest(),
-        base_length=len(revision),
-        increment=increment,
-        reserved_start=prepared.reserved_region_start,
-        reserved_end=prepared.reserved_region_end,
-        document_digest=prepared.document_digest,
-        signed_attributes=signed_attributes(identity, prepared.document_digest),
-        identity=identity,
-        certifies=request.certify,
+        **common, signed_attributes=signed_attributes(identity, prepared.document_digest), identity=identity
     )
 
 

@@ -75,12 +75,18 @@ class TrustStore:
         Raises `NotTrusted`.
         """
         builder = PathBuilder(self.manager, CertificateRegistry.build(certs=others))
-        issuer = common_name(certificate.issuer)
+        # A certificate that issued itself may be a person's, whose name is not for an error's text.
+        own = certificate.issuer == certificate.subject
+        what = (
+            "a self-signed certificate"
+            if own
+            else f"a certificate issued by {common_name(certificate.issuer)}"
+        )
         try:
             paths = run(builder.async_build_paths(certificate))
         except PathBuildingError as error:
             raise NotTrusted(
-                f"a certificate issued by {issuer} does not lead to a trust anchor",
+                f"{what} does not lead to a trust anchor",
                 remedy="add the issuer's root, or the certificates between, if it is to be trusted",
             ) from error
         policy = CertValidationPolicySpec(
@@ -99,4 +105,4 @@ class TrustStore:
                 fault = error
                 continue
             return candidate
-        raise NotTrusted(f"the path to a certificate issued by {issuer} does not hold") from fault
+        raise NotTrusted(f"the path to {what} does not hold") from fault

@@ -46,6 +46,12 @@ _KEYS: dict[str, Callable[[], Any]] = {
     "stranger": lambda: ec.generate_private_key(ec.SECP256R1()),
     "small": lambda: rsa.generate_private_key(65537, 2048),
     "curve": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "person": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "person-by-reference": lambda: rsa.generate_private_key(65537, _RSA_CA),
+    "organisation": lambda: rsa.generate_private_key(65537, 3072),
+    "organisation-older": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "login": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "impostor": lambda: ec.generate_private_key(ec.SECP256R1()),
 }
 
 _NAMES = {
@@ -65,6 +71,23 @@ _NAMES = {
     "curve": "Signer On P-521",
 }
 
+NATIONAL_NUMBER = "17849431021"  # synthetic, as are all here
+ORGANISATION_NUMBER = "312300028"
+PERSON_REFERENCE = "UN:NO-9578-5999-4-1234567"
+_PERSON = {"given-name": "Łucja", "surname": "Ødegård", "common-name": "Łucja Ødegård"}
+_BAKERY = {
+    "organization-name": "Fjordbakeriet & Kafé Sandvika AS",
+    "common-name": "Fjordbakeriet & Kafé Sandvika AS",
+}
+# Subjects after ETSI EN 319 412-1, and after the older Norwegian profile, SEID 1.
+_SUBJECTS = {
+    "person": {**_PERSON, "serial-number": f"PNONO-{NATIONAL_NUMBER}"},
+    "person-by-reference": {**_PERSON, "serial-number": PERSON_REFERENCE},
+    "organisation": {**_BAKERY, "organization-identifier": f"NTRNO-{ORGANISATION_NUMBER}"},
+    "organisation-older": {**_BAKERY, "serial-number": ORGANISATION_NUMBER},
+    "login": {**_PERSON, "serial-number": f"PNONO-{NATIONAL_NUMBER}"},
+}
+
 
 def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S+0000")
@@ -72,6 +95,24 @@ def _stamp(moment: datetime) -> str:
 
 def _extension(usage: list[str]) -> dict[str, Any]:
     return {"id": "key_usage", "critical": True, "smart-value": {"schema": "key-usage", "params": usage}}
+
+
+def _policies(*identifiers: str) -> dict[str, Any]:
+    return {"id": "certificate_policies", "value": [{"policy_identifier": item} for item in identifiers]}
+
+
+def _qualified(kind: str, *, device: bool) -> dict[str, Any]:
+    """QCStatements (ETSI EN 319 412-5): QcCompliance, QcType and perhaps QcSSCD."""
+    from pyhanko.sign.ades.qualified_asn1 import QcCertificateType, QcStatement, QcStatements
+
+    statements = [
+        QcStatement({"statement_id": "qc_compliance"}),
+        QcStatement({"statement_id": "qc_type", "statement_info": QcCertificateType([kind])}),
+    ]
+    if device:
+        statements.append(QcStatement({"statement_id": "qc_sscd"}))
+    value = QcStatements(statements).dump().hex()
+    return {"id": "1.3.6.1.5.5.7.1.3", "smart-value": {"schema": "der-bytes", "params": value}}
 
 
 _TIME_STAMPING = {"id": "extended_key_usage", "critical": True, "value": ["time_stamping"]}
@@ -118,6 +159,31 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
         ),
         "expired": signer(validity=past),
         "crl-only": signer(issuer="root"),
+        "person": signer(
+            extensions=[
+                _extension(["non_repudiation"]),
+                _qualified("qct_esign", device=True),
+                _policies("0.4.0.194112.1.2"),
+            ]
+        ),
+        "person-by-reference": signer(
+            extensions=[
+                _extension(["non_repudiation"]),
+                _qualified("qct_esign", device=False),
+                _policies("0.4.0.194112.1.0", "2.16.578.1.16.1.12.1.1"),
+            ]
+        ),
+        "organisation": signer(
+            extensions=[
+                _extension(["digital_signature"]),
+                _qualified("qct_eseal", device=False),
+                _policies("0.4.0.194112.1.1"),
+            ]
+        ),
+        "organisation-older": signer(
+            extensions=[_extension(["non_repudiation"]), _policies("0.4.0.2042.1.1")]
+        ),
+        "login": signer(extensions=[_extension(["digital_signature"])]),
     }
     foreign = {
         "foreign-root": {
@@ -135,6 +201,11 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
             "validity": short,
             "extensions": [_extension(["digital_signature", "non_repudiation"])],
         },
+        "impostor": {
+            "issuer": "foreign-root",
+            "validity": short,
+            "extensions": [_extension(["non_repudiation"]), _qualified("qct_esign", device=True)],
+        },
     }
     defaults = {"country-name": "NO", "organization-name": _ORGANISATION}
     return {
@@ -144,7 +215,7 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
             "test": {
                 "keyset": "all",
                 "entity-defaults": defaults,
-                "entities": {label: {"common-name": name} for label, name in _NAMES.items()},
+                "entities": {label: {"common-name": name} for label, name in _NAMES.items()} | _SUBJECTS,
                 "certs": certs,
                 "services": {
                     "ocsp": {
@@ -179,6 +250,7 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
                     "foreign-root": {"common-name": "Foreign Root CA"},
                     "foreign-tsa": {"common-name": "Foreign TSA"},
                     "stranger": {"common-name": "Stranger"},
+                    "impostor": _SUBJECTS["person"],
                 },
                 "certs": foreign,
                 "services": {
