@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance bench clean lock docs setup
+.PHONY: help demo test check chaos conformance bench clean lock docs setup
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -29,8 +29,11 @@ check: $(STAMP) ## Lint, types, layer rules, unit tests
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/pytest -q -n 2 tests/unit
 
-test: $(TEST_STAMP) ## All tests but conformance
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not conformance"
+test: $(TEST_STAMP) ## All tests but conformance and chaos
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not conformance and not chaos"
+
+chaos: $(TEST_STAMP) ## The long fault test: SIGNERT_CHAOS_AGREEMENTS=100, SIGNERT_CHAOS_SEED=…; var/chaos.json
+	$(BIN)/pytest -q -m chaos tests/e2e/test_chaos.py
 
 conformance: $(TEST_STAMP) ## Hold the output to independent validators (fetched with Maven)
 	@scripts/java.sh

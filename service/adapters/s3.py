@@ -225,7 +225,9 @@ class S3Store:
                 if _code(exc) == "ObjectLockConfigurationNotFoundError":
                     return False
                 raise
-            return bool(found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
+            # An answer that lost its body reads as an empty configuration: a gateway's, and no reason to end.
+            told = _genuine(found.get("ObjectLockConfiguration", {}), "ObjectLockEnabled")
+            return bool(told["ObjectLockEnabled"] == "Enabled")
 
         return self._ask(ask, "tell its Object Lock", "the bucket")
 
