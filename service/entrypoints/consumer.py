@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -33,6 +35,8 @@ MAX_MESSAGE = 1024 * 1024
 """Bytes of a command's body; the largest agreement that the schema allows is a tenth of it."""
 DRIVE, SWEEP = f"{COMMAND_PREFIX}drive", f"{COMMAND_PREFIX}sweep"
 _COUNTED = 10_000
+_LOOK_AT_BEAT = 10.0
+"""Seconds."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -51,6 +55,24 @@ class Topology(bootsteps.StartStopStep):  # type: ignore[misc]
                 queue(channel).declare()
 
 
+class BeatWatch(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Ends a worker whose clock has died, so that it is started anew: without ticks nothing parked goes on."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def start(self, consumer: Any) -> None:
+        self._watch = consumer.timer.call_repeatedly(_LOOK_AT_BEAT, self._look, (consumer,))
+
+    def stop(self, _consumer: Any) -> None:
+        self._watch.cancel()
+
+    def _look(self, consumer: Any) -> None:
+        beat = getattr(consumer.controller, "beat", None)
+        if beat is not None and beat.pid is not None and not beat.is_alive():
+            log.error("the clock of this worker has died; ending, to be started anew")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class GuardedConsumer(Consumer):  # type: ignore[misc]
     """Celery's consumer with a guard before each message."""
 
@@ -59,6 +81,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
         default_steps = [  # noqa: RUF012 (as in the base class)
             *(s for s in Consumer.Blueprint.default_steps if not s.endswith(":DelayedDelivery")),
             Topology,
+            BeatWatch,
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -17,7 +17,9 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Reject
+from celery.platforms import set_pdeathsig
 from celery.signals import (
+    beat_embedded_init,
     setup_logging,
     worker_process_init,
     worker_process_shutdown,
@@ -252,6 +254,16 @@ def _keep_the_log(**_: object) -> None:
     """Celery leaves logging alone when somebody listens to its signal: the log is set up already."""
 
 
+def _end_with(worker: int) -> None:
+    """In a process that the worker's main process has forked: let the kernel end it with that one.
+
+    Celery does so for the processes that work, not for beat, which would go on for ever.
+    """
+    set_pdeathsig("SIGKILL")
+    if os.getppid() != worker:  # it has ended already
+        os._exit(1)
+
+
 def _bounded_shutdown(**_: object) -> None:
     """Let what is under way end, but not for ever: after a while it is cancelled, and the broker has it again.
 
@@ -265,6 +277,9 @@ def _bounded_shutdown(**_: object) -> None:
 def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
     """Work until told to stop (SIGTERM: finish what is under way). Raises `ConfigurationError` for an unfit store."""
     check_store(settings)
+    main = os.getpid()
+    for started in (worker_process_init, beat_embedded_init):
+        started.connect(lambda **_: _end_with(main), weak=False)
     runtime = Runtime(app, settings)
     register(app, runtime)
     setup_logging.connect(_keep_the_log, weak=False)

@@ -81,7 +81,11 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
             if step.capability not in services.capabilities:
                 # The marker stays, and goes along: should the message be lost, the sweeper still has it.
                 touched = timestamp(services.clock.now())
-                services.workbook.save(replace(marker, since=told, touched=touched, parked=None, handed_on=0))
+                # Without a step forward the sweeper goes on waiting longer: a long queue must not grow by itself.
+                handed_on = 0 if agreement.head.seq > entries[-1].seq else marker.handed_on
+                services.workbook.save(
+                    replace(marker, since=told, touched=touched, parked=None, handed_on=handed_on)
+                )
                 services.hand_over(step.capability, agreement.id, marker.run)
                 return Outcome(Rest.HANDED_OVER, agreement, capability=step.capability)
             try:
