@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from docs.worked import body, events, properties
+from docs.worked import body, command, events, properties
 from service.adapters.producers import MAX_AHEAD, MAX_SIGNATURE
 from service.config import load_settings
 from service.entrypoints.consumer import MAX_MESSAGE
-from service.schemas.commands import MAX_ERRORS
+from service.pipeline.intake import EXPIRES_AFTER_DAYS
+from service.pipeline.sign import PREPARED_LIFETIME
+from service.schemas.commands import COMMAND_SCHEMAS, MAX_ERRORS
 from service.schemas.events import EVENT_SCHEMAS
+from service.schemas.signing import MAX_CERTIFICATE, MAX_CHAIN, MAX_CMS
 from service.transport import DELIVERY_LIMIT, RETRY_AFTER
 
 __all__ = ["current"]
@@ -40,6 +43,15 @@ def _body() -> str:
     )
 
 
+def _commands() -> str:
+    told = []
+    for name, schema in COMMAND_SCHEMAS.items():
+        if name != "submit":
+            summary = " ".join((schema.__doc__ or "").split())
+            told.append(f"#### `{name}`\n\n{summary}\n\n{_json(command(name))}")
+    return "\n\n".join(told)
+
+
 def _limits() -> str:
     age = timedelta(seconds=load_settings({}).command_max_age)
     rows = [
@@ -61,6 +73,22 @@ def _limits() -> str:
             "`more_errors` is added, and says how many are left out",
         ),
         ("deliveries that each end with a worker's death", str(DELIVERY_LIMIT), "`delivery_limit`"),
+        (
+            "a certificate in `sign`",
+            f"{MAX_CERTIFICATE} characters of base64; {MAX_CHAIN} of them",
+            "`too_long`",
+        ),
+        ("a CMS in `complete-signature`", f"{MAX_CMS} characters of base64", "`too_long`"),
+        (
+            "from `to_sign` until the signature is back",
+            f"{int(PREPARED_LIFETIME.total_seconds()) // 60} minutes (`to_sign.expires_at`)",
+            "`signature_too_late`: send `sign` again",
+        ),
+        (
+            "days without a signature, where the plan does not say",
+            str(EXPIRES_AFTER_DAYS),
+            "`agreement.expired`",
+        ),
         (
             "wait before a command is tried again that could not be taken in",
             f"{RETRY_AFTER} s",
@@ -96,6 +124,7 @@ def _fenced(text: str) -> str:
 _PARTS: Mapping[str, Callable[[], str]] = {
     "properties": _properties,
     "body": _body,
+    "commands": _commands,
     "events": _events,
     "limits": _limits,
 }

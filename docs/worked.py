@@ -1,4 +1,7 @@
-"""The worked example: one command as it goes over the wire, and the events that answer it."""
+"""The worked example: one command of each kind as it goes over the wire, and the events that answer them.
+
+The participant signs outside. Certificates, signed attributes and signature are of one run: the signature verifies.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,50 @@ from service.entrypoints.tasks import COMMANDS
 from service.schemas.events import EVENT_SCHEMAS
 from service.transport import Broker
 
-__all__ = ["AGREEMENT_ID", "COMMAND_ID", "body", "events", "headers", "properties"]
+__all__ = ["AGREEMENT_ID", "body", "command", "events", "headers", "properties"]
 
-COMMAND_ID = "0f8c1f52-6f0e-4c0b-9d51-3a2f4f7a9b60"
 AGREEMENT_ID = "5f0c7f0a-91d4-4b53-8d0e-6a1b2c3d4e5f"
+
+_COMMAND_IDS = {
+    "submit": "0f8c1f52-6f0e-4c0b-9d51-3a2f4f7a9b60",
+    "sign": "1d7a4a0e-5c1b-4f8e-8b7d-2f6c9e3a1b42",
+    "complete-signature": "8a3e6c5d-70f2-4b19-a4c8-d95b1e0f7263",
+    "decline": "c2b9f1e7-3d48-4a65-9e0c-71a8d4f6b35e",
+    "cancel": "e65d0b3c-94a7-4c12-8f3b-0a9e7d2c5184",
+}
+_CERTIFICATE = (
+    "MIICbjCCAhSgAwIBAgIQCs6utYxoQOq1TFskVZeZrDAKBggqhkjOPQQDAjB6MQswCQYDVQQGEwJOTzEsMCoGA1UECgwjU2lnbmVy"
+    "dCBEZXZlbG9wbWVudCDigJMgaWtrZSBneWxkaWcxPTA7BgNVBAMMNFVUVklLTElORyBVdHN0ZWRlci1DQSA1MTRmM2M0ZCAoU2ln"
+    "bmVydCBEZXZlbG9wbWVudCkwHhcNMjYxMTIyMDIwNjE2WhcNMjYxMjIyMDIwNjE2WjBtMQswCQYDVQQGEwJOTzEgMB4GA1UEAwwX"
+    "VVRWSUtMSU5HIEjDpWtvbiBCw6ZpdmkxDzANBgNVBCoMBkjDpWtvbjEPMA0GA1UEBAwGQsOmaXZpMRowGAYDVQQFExFQTk9OTy0y"
+    "MTg2MDE2NDUyMDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDBNHFRpDaUn93Cad/tDfp+iH9P2TozEhF6e3PO0vMYOV3F0VoWe"
+    "Br29SvhDHBjdkVxlJrEEOG8EADSoS352LVyjgYgwgYUwDgYDVR0PAQH/BAQDAgZAMB0GA1UdDgQWBBRSRjOnIEqctQOjlHQ+9+fg"
+    "UxjEKDAfBgNVHSMEGDAWgBTO/5/rZfth3tebLMTYWYN58kDp0jAzBgNVHR8ELDAqMCigJqAkhiJodHRwOi8vMTI3LjAuMC4xOjI1"
+    "OTcwL2lzc3VpbmcuY3JsMAoGCCqGSM49BAMCA0gAMEUCIBZFOLaro2qdX4DoXskCeBfeJFFRpr+Mr9F5lwHRoVwQAiEAtnFOPyX/"
+    "bki/wzwmSIcIaNIWTvzf896ZxqJfpy3pveo="
+)
+_ISSUER = (
+    "MIICwzCCAmqgAwIBAgIQUsDp6CUUlwjbcGNwIsFS2TAKBggqhkjOPQQDAjB1MQswCQYDVQQGEwJOTzEsMCoGA1UECgwjU2lnbmVy"
+    "dCBEZXZlbG9wbWVudCDigJMgaWtrZSBneWxkaWcxODA2BgNVBAMML1VUVklLTElORyBSb3QtQ0EgNTE0ZjNjNGQgKFNpZ25lcnQg"
+    "RGV2ZWxvcG1lbnQpMB4XDTI2MTEyMTAyMDYwNFoXDTM2MTExOTAyMDYwNFowejELMAkGA1UEBhMCTk8xLDAqBgNVBAoMI1NpZ25l"
+    "cnQgRGV2ZWxvcG1lbnQg4oCTIGlra2UgZ3lsZGlnMT0wOwYDVQQDDDRVVFZJS0xJTkcgVXRzdGVkZXItQ0EgNTE0ZjNjNGQgKFNp"
+    "Z25lcnQgRGV2ZWxvcG1lbnQpMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAENaYOTHVLY5o3xX8J6Kng8yqdr4tfc3PXoFlmnERY"
+    "srmk9mCLnz2SCf/z27VmnFbFcFLELli21jvHyyZp05KJnqOB1jCB0zAdBgNVHQ4EFgQUzv+f62X7Yd7XmyzE2FmDefJA6dIwHwYD"
+    "VR0jBBgwFoAUwvrJ9rsFCG50hioixkCfhlm1iEswDgYDVR0PAQH/BAQDAgEGMBIGA1UdEwEB/wQIMAYBAf8CAQAwMAYDVR0fBCkw"
+    "JzAloCOgIYYfaHR0cDovLzEyNy4wLjAuMToyNTk3MC9yb290LmNybDA7BggrBgEFBQcBAQQvMC0wKwYIKwYBBQUHMAKGH2h0dHA6"
+    "Ly8xMjcuMC4wLjE6MjU5NzAvcm9vdC5jcnQwCgYIKoZIzj0EAwIDRwAwRAIgHplsV8yQd9DQ1G5tzwsRvzjN5Kqm61Cw/1mDZHnC"
+    "6GgCIBWmlHWfHp0gmhqLzz4tM5jHW8D8ZRH2WRTZeXT3mHWm"
+)
+_SIGNATURE = (
+    "MEUCIFSM0VJrDiHNjSpgh+kXxt+ow9yOusQUx3sSZAii0iJFAiEAjIRvI35e3FbGrzfq6yz82FUF/2KaUJVmle/0sMYoDMQ="
+)
 
 _DOCS = Path(__file__).resolve().parent
 
 
 def headers(name: str) -> dict[str, str]:
     """The message's application headers."""
-    return {"id": COMMAND_ID, "task": f"{COMMAND_PREFIX}{name}"}
+    return {"id": _COMMAND_IDS[name], "task": f"{COMMAND_PREFIX}{name}"}
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -43,8 +79,32 @@ def properties(name: str) -> dict[str, Any]:
 
 def body(name: str) -> list[Any]:
     """The message's body."""
-    commands = {"submit": {"command_id": COMMAND_ID, "agreement": {"id": AGREEMENT_ID, **_agreement()}}}
-    return [[], {"command": commands[name]}, {}]
+    return [[], {"command": command(name)}, {}]
+
+
+def command(name: str) -> dict[str, Any]:
+    """The command itself. Raises `KeyError` for one without an example."""
+    command_id = {"command_id": _COMMAND_IDS[name]}
+    if name == "submit":
+        return {**command_id, "agreement": {"id": AGREEMENT_ID, **_agreement()}}
+    evidence = {
+        "method": "bankid",
+        "level": "high",
+        "time": "2026-12-01T02:05:48Z",
+        "reference": "b7d0f6f2-0c55-4b1e-9a53-6a1f0f2f9f11",
+    }
+    to_sign = events()["agreement.signature-requested"]["data"]["to_sign"]
+    fields: dict[str, dict[str, Any]] = {
+        "sign": {"role": "participant", "certificates": [_CERTIFICATE, _ISSUER], "evidence": evidence},
+        "complete-signature": {
+            "role": "participant",
+            "prepared": to_sign["prepared"],
+            "signature": _SIGNATURE,
+        },
+        "decline": {"role": "participant", "reason": "content"},
+        "cancel": {"reason": "replaced"},
+    }
+    return {**command_id, "agreement_id": AGREEMENT_ID, "version": 1, **fields[name]}
 
 
 @cache

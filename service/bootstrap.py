@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from service.adapters.directory import DirectoryStore
 from service.config import S3Location, Settings
-from service.domain.agreement import SEAL, Capability
+from service.domain.agreement import SEAL
 from service.domain.ports import Clock, ObjectStore, Publisher
+from service.domain.steps import Capability
 from service.domain.template import Finding
 from service.transport import Broker
 
@@ -39,6 +40,7 @@ __all__ = [
     "open_services",
     "open_store",
     "open_trust",
+    "read_certificates",
     "sign_command",
     "system_clock",
 ]
@@ -147,6 +149,13 @@ def _sender_policy(settings: Settings) -> SenderPolicy:
     )
 
 
+def read_certificates(path: Path) -> Sequence[bytes]:
+    """The certificates of a PEM file, as DER. Raises `SigningError`."""
+    from signing import load_certificates
+
+    return load_certificates(path)
+
+
 def sign_command(name: str, payload: Mapping[str, object], *, producer: str, key: Path) -> str:
     """The signature of a command, as its producer makes it now. Raises `ConfigurationError` for an unfit key."""
     from service.adapters import producers
@@ -215,5 +224,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             open_keys=open_keys if Capability.SIGN in can else None,
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
             senders=_sender_policy(settings),
+            sign_automatically=settings.approval == "automatic",
             abandoned_after=timedelta(seconds=settings.abandoned_after),
         )

@@ -16,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from service.domain.agreement import SEAL, Capability
+from service.domain.agreement import SEAL
 from service.domain.presentation import ROLES
+from service.domain.steps import Capability
 from service.errors import ConfigurationError
 from service.transport import Broker, Tls
 
@@ -67,6 +68,8 @@ class Settings:
     producers: Path | None
     """Who may send commands, with their keys; None when anybody may who can reach the broker."""
     signed_commands: Literal["required", "optional"]
+    approval: Literal["automatic", "command"]
+    """Whether a party whose key the service reaches signs by itself, or when the command `sign` says so."""
     command_max_age: int
     """Seconds that a signed command may have been on its way."""
     render_timeout: int
@@ -117,6 +120,7 @@ class _SettingsSchema(Schema):
     signed_commands = fields.String(
         load_default="required", validate=validate.OneOf(["required", "optional"])
     )
+    approval = fields.String(load_default=None, validate=validate.OneOf(["automatic", "command"]))
     command_max_age = fields.Integer(load_default=86_400, validate=validate.Range(60, 30 * 86_400))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
@@ -144,6 +148,7 @@ class _SettingsSchema(Schema):
             if value and not isinstance(data["store"], S3Location):
                 raise ValidationError("needs SIGNERT_STORE=s3://bucket/prefix", f"s3_{name}")
         data["broker"] = _broker(data)
+        data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
         data["capabilities"] = frozenset(data["capabilities"])
         data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
         data["credentials"] = {role: address for role, address in addresses.items() if address}

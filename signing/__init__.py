@@ -21,7 +21,13 @@ from __future__ import annotations
 import logging
 
 from signing.algorithms import Mechanism
-from signing.credentials import Credential, SignerIdentity, open_credential
+from signing.credentials import (
+    Credential,
+    SignerIdentity,
+    is_at_hand,
+    load_certificates,
+    open_credential,
+)
 from signing.detached import seal_detached, verify_detached
 from signing.embed import embed, embed_cms, sign
 from signing.errors import (
@@ -61,7 +67,14 @@ from signing.outside import signer_of
 from signing.pdf import revisions
 from signing.prepare import prepare
 from signing.rehearsal import rehearse
-from signing.requirements import AssuranceLevel, SignerFacts, SignerRequirement, check_signer
+from signing.requirements import (
+    AssuranceLevel,
+    SignerFacts,
+    SignerRequirement,
+    check_path,
+    check_revocation,
+    check_signer,
+)
 from signing.revocation import EvidenceCollector
 from signing.timestamps import TimestampClient, TimestampToken
 from signing.tokens import TimestampSource
@@ -109,9 +122,13 @@ __all__ = [
     "ValidationReport",
     "WrongSigner",
     "augment",
+    "check_path",
+    "check_revocation",
     "check_signer",
     "embed",
     "embed_cms",
+    "is_at_hand",
+    "load_certificates",
     "open_credential",
     "place_fields",
     "prepare",

@@ -20,9 +20,17 @@ from pyhanko_certvalidator.path import ValidationPath
 from signing.accepted import DIGESTS, accepted_key
 from signing.credentials.base import SignerIdentity, common_name
 from signing.errors import CredentialError, NotTrusted, WrongSigner
+from signing.revocation import Chain, Evidence, EvidenceCollector
 from signing.trust import TrustStore
 
-__all__ = ["AssuranceLevel", "SignerFacts", "SignerRequirement", "check_signer"]
+__all__ = [
+    "AssuranceLevel",
+    "SignerFacts",
+    "SignerRequirement",
+    "check_path",
+    "check_revocation",
+    "check_signer",
+]
 
 AssuranceLevel = Literal["substantial", "high"]
 
@@ -107,6 +115,21 @@ def check_signer(identity: SignerIdentity, requirement: SignerRequirement, *, at
     _check_name(facts, requirement)
     _check_level(facts, requirement)
     return facts
+
+
+def check_revocation(
+    identity: SignerIdentity, trust: TrustStore, evidence: EvidenceCollector, *, at: datetime
+) -> None:
+    """That no certificate of the path is revoked now: it would be found out when nobody can sign again.
+
+    Raises `CertificateRevoked`, `RevocationUnavailable` (retryable), `NotTrusted`.
+    """
+    evidence.collect([Chain(_path(identity, trust, at), at, for_timestamp=False)], trust, Evidence())
+
+
+def check_path(identity: SignerIdentity, trust: TrustStore, *, at: datetime) -> None:
+    """That the certificate, with those that come along, leads to a trust anchor. Raises `NotTrusted`."""
+    _path(identity, trust, at)
 
 
 def _path(identity: SignerIdentity, trust: TrustStore, at: datetime) -> ValidationPath:

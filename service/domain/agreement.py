@@ -1,12 +1,13 @@
-"""An agreement's state, folded from its log, and the step that comes next.
+"""An agreement's state, folded from its log.
 
-Nothing here is stored: `fold` reads the entries and `next_step` says what is to be done, so a crash anywhere
-is cured by folding again.
+Nothing here is stored: `fold` reads the entries, `steps.next_step` says what is to be done, and `moves` what a
+command may do. So a crash anywhere is cured by folding again. Times are RFC 3339 in UTC with milliseconds, which
+sort as text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -14,25 +15,20 @@ from typing import Any
 from service.domain.log import Entry
 
 __all__ = [
+    "SEAL",
     "Agreement",
-    "Capability",
+    "Answer",
+    "Approval",
+    "Method",
     "Party",
     "PartyStatus",
+    "Prepared",
     "Revision",
     "Status",
-    "Step",
-    "StepKind",
     "Version",
+    "advance",
     "fold",
-    "next_step",
 ]
-
-
-class Capability(StrEnum):
-    """What a worker may do: LibreOffice runs where no key is, and keys are where no LibreOffice runs."""
-
-    RENDER = "render"
-    SIGN = "sign"
 
 
 class Status(StrEnum):
@@ -46,47 +42,36 @@ class Status(StrEnum):
     SIGNED = "signed"
     REJECTED = "rejected"
     """The data and the template cannot become a document."""
+    DECLINED = "declined"
+    """A party will not sign. What was signed before stays as it is."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether signatures may still come."""
+        return self in {Status.SUBMITTED, Status.RENDERED, Status.SIGNING}
 
 
 class PartyStatus(StrEnum):
     WAITING = "waiting"
     SIGNED = "signed"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    NOT_APPLICABLE = "not-applicable"
+    """Somebody else signs for this party."""
 
 
-class StepKind(StrEnum):
-    RENDER = "render"
-    PREPARE = "prepare"
-    SIGN = "sign"
-    AUGMENT = "augment"
-    VERIFY = "verify"
-    RENDER_RECEIPT = "render-receipt"
-    ISSUE_RECEIPT = "issue-receipt"
+class Method(StrEnum):
+    """How a party signs."""
 
-
-CAPABILITY_OF: Mapping[StepKind, Capability] = {
-    StepKind.RENDER: Capability.RENDER,
-    StepKind.RENDER_RECEIPT: Capability.RENDER,
-    StepKind.PREPARE: Capability.SIGN,
-    StepKind.SIGN: Capability.SIGN,
-    StepKind.AUGMENT: Capability.SIGN,
-    StepKind.VERIFY: Capability.SIGN,
-    StepKind.ISSUE_RECEIPT: Capability.SIGN,
-}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to do for a version; `field` is the signature field of `prepare` and `sign`."""
-
-    kind: StepKind
-    field: str | None = None
-
-    @property
-    def capability(self) -> Capability:
-        return CAPABILITY_OF[self.kind]
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.field}" if self.field else str(self.kind)
+    AUTOMATIC = "automatic"
+    """By a key that this service reaches, as soon as it is the party's turn."""
+    APPROVED = "approved"
+    """By a key that this service reaches, when the command `sign` says that the party signs."""
+    OUTSIDE = "outside"
+    """By somebody else's signing service, or a smart card: `sign`, then `complete-signature`."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +91,41 @@ SEAL = "seal"
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A signature made outside: its blob, and whether it is the bare value or a whole CMS. `evidence_sha256` too."""
+
+    kind: str
+    blob_sha256: str
+    evidence_sha256: str | None
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A signature whose bytes are fixed and stored, and whose key has not been asked yet.
 
-    `base_sha256` is the revision that it is for; `blob_sha256` holds what is to be signed.
+    `base_sha256` is the revision that it is for; `blob_sha256` holds what is to be signed. `lease_until` is until
+    when no other party's signature is prepared, so that a person who is signing is not overtaken; None when no
+    person is. `answer` is the signature that came back from outside.
     """
 
     field: str
     base_sha256: str
     blob_sha256: str
     at: str
+    lease_until: str | None = None
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True)
+class Approval:
+    """That a party signs now. Hashes name blobs: the certificates that it will use, and the evidence."""
+
+    command_id: str
+    at: str
+    certificates_sha256: str | None
+    evidence_sha256: str | None
+    by: str | None = None
+    """The role that signs in this party's place."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +134,19 @@ class Party:
     order: int
     """Order group 0–9: every party of a lower group signs first; within a group the order is free."""
     status: PartyStatus = PartyStatus.WAITING
+    method: Method | None = None
+    """None until it is the party's turn, where the agreement does not say."""
+    deadline_days: int | None = None
+    level: str | None = None
+    """Level of assurance demanded of a signature made outside: `substantial` or `high`."""
+    requested_at: str | None = None
+    deadline: str | None = None
+    approval: Approval | None = None
     signed_at: str | None = None
     certificate_sha256: str | None = None
+    evidence_sha256: str | None = None
+    signed_by: str | None = None
+    """The role that signed in this party's place."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +160,12 @@ class Version:
     template_version: str
     language: str
     parties: tuple[Party, ...]
+    changed_at: str
+    """When it last came further; it expires when nothing comes for `expires_after_days`."""
+    expires_after_days: int
     status: Status = Status.SUBMITTED
+    warned: frozenset[tuple[str, str]] = frozenset()
+    """Warnings that were given: kind, and the end that they warned of."""
     template_sha256: str | None = None
     docx_sha256: str | None = None
     revisions: tuple[Revision, ...] = ()
@@ -161,6 +187,11 @@ class Version:
 
     def party(self, role: str) -> Party:
         return next(p for p in self.parties if p.role == role)
+
+    @property
+    def signers(self) -> tuple[Party, ...]:
+        """The parties who sign, or should."""
+        return tuple(p for p in self.parties if p.status is not PartyStatus.NOT_APPLICABLE)
 
     def open_parties(self) -> tuple[Party, ...]:
         """The parties whose turn it is: those waiting in the lowest order group that is not done."""
@@ -208,19 +239,35 @@ def advance(agreement: Agreement, entry: Entry) -> Agreement:
     """The state after one more entry."""
     version = _FOLDS[entry.type](agreement.versions[entry.version - 1], entry)
     versions = (*agreement.versions[: entry.version - 1], version, *agreement.versions[entry.version :])
-    return replace(agreement, head=entry, versions=versions)
+    commands = agreement.commands
+    if "command_id" in entry.data:
+        commands = {**commands, entry.data["command_id"]: entry.data["payload_sha256"]}
+    return replace(agreement, head=entry, versions=versions, commands=commands)
 
 
 def _submitted(entry: Entry) -> Version:
     data = entry.data
     return Version(
+        changed_at=entry.at,
+        expires_after_days=data["signing"]["expires_after_days"],
         number=entry.version,
         command_id=data["command_id"],
         input_sha256=data["input_sha256"],
         template=data["template"]["name"],
         template_version=data["template"]["version"],
         language=data["language"],
-        parties=tuple(Party(p["role"], p["order"]) for p in data["parties"]),
+        parties=tuple(_party(p, data["signing"]) for p in data["parties"]),
+    )
+
+
+def _party(data: Mapping[str, Any], signing: Mapping[str, Any]) -> Party:
+    return Party(
+        role=data["role"],
+        order=data["order"],
+        status=PartyStatus.WAITING if data["signs"] else PartyStatus.NOT_APPLICABLE,
+        method=Method(data["method"]) if data["method"] else None,
+        deadline_days=data["deadline_days"] or signing["deadline_days"],
+        level=data["level"],
     )
 
 
@@ -244,12 +291,72 @@ def _rejected(version: Version, _entry: Entry) -> Version:
 
 def _prepared(version: Version, entry: Entry) -> Version:
     data = entry.data
-    prepared = Prepared(data["field"], data["base_sha256"], data["prepared_sha256"], entry.at)
+    prepared = Prepared(
+        data["field"], data["base_sha256"], data["prepared_sha256"], entry.at, data.get("lease_until")
+    )
     return replace(version, prepared=prepared)
 
 
-def _discarded(version: Version, _entry: Entry) -> Version:
+def _discarded(version: Version, entry: Entry) -> Version:
+    """A signature that came from outside, or did not come, must be asked for anew."""
+    field = entry.data["field"]
+    prepared = version.prepared
+    person = prepared.lease_until is not None if prepared else True
+    if field != SEAL and person:
+        version = _with_party(version, field, lambda p: replace(p, approval=None))
     return replace(version, prepared=None)
+
+
+def _with_party(version: Version, role: str, change: Callable[[Party], Party]) -> Version:
+    return replace(version, parties=tuple(change(p) if p.role == role else p for p in version.parties))
+
+
+def _requested(version: Version, entry: Entry) -> Version:
+    asked = {r["role"]: r for r in entry.data["requests"]}
+
+    def request(party: Party) -> Party:
+        return replace(
+            party,
+            method=Method(asked[party.role]["method"]),
+            requested_at=entry.at,
+            deadline=asked[party.role]["deadline"],
+        )
+
+    parties = tuple(request(p) if p.role in asked else p for p in version.parties)
+    return replace(version, parties=parties, changed_at=entry.at)
+
+
+def _approved(version: Version, entry: Entry) -> Version:
+    data = entry.data
+    approval = Approval(
+        data["command_id"], entry.at, data["certificates_sha256"], data["evidence_sha256"], data["by"]
+    )
+    return _with_party(version, data["role"], lambda p: replace(p, approval=approval))
+
+
+def _received(version: Version, entry: Entry) -> Version:
+    assert version.prepared is not None
+    answer = Answer(entry.data["kind"], entry.data["answer_sha256"], entry.data["evidence_sha256"])
+    return replace(version, prepared=replace(version.prepared, answer=answer))
+
+
+def _reminded(version: Version, entry: Entry) -> Version:
+    return replace(version, warned=version.warned | {(entry.data["what"], entry.data["end"])})
+
+
+def _ended(status: Status, party_status: PartyStatus) -> Callable[[Version, Entry], Version]:
+    """The version ends without all signatures. Who has signed has signed; the revisions stay."""
+
+    def fold_end(version: Version, entry: Entry) -> Version:
+        def end(party: Party) -> Party:
+            if party.status is not PartyStatus.WAITING:
+                return party
+            own = entry.data.get("role") in {None, party.role}
+            return replace(party, status=party_status if own else PartyStatus.CANCELLED)
+
+        return replace(version, status=status, parties=tuple(map(end, version.parties)), prepared=None)
+
+    return fold_end
 
 
 def _sealed(version: Version, entry: Entry) -> Version:
@@ -264,14 +371,17 @@ def _party_signed(version: Version, entry: Entry) -> Version:
             status=PartyStatus.SIGNED,
             signed_at=entry.data["signed_at"],
             certificate_sha256=entry.data["certificate_sha256"],
+            evidence_sha256=entry.data["evidence_sha256"],
+            signed_by=entry.data["by"],
         )
         if p.role == entry.data["role"]
         else p
         for p in version.parties
     )
-    done = all(p.status is PartyStatus.SIGNED for p in parties)
+    done = all(p.status is not PartyStatus.WAITING for p in parties)
     return replace(
         version,
+        changed_at=entry.at,
         parties=parties,
         status=Status.COMPLETED if done else version.status,
         revisions=(*version.revisions, _revision(entry.data)),
@@ -309,6 +419,13 @@ def _signed(version: Version, entry: Entry) -> Version:
 
 _FOLDS = {
     "rendered": _rendered,
+    "signature-requested": _requested,
+    "signature-approved": _approved,
+    "signature-received": _received,
+    "reminded": _reminded,
+    "declined": _ended(Status.DECLINED, PartyStatus.DECLINED),
+    "cancelled": _ended(Status.CANCELLED, PartyStatus.CANCELLED),
+    "expired": _ended(Status.EXPIRED, PartyStatus.EXPIRED),
     "rejected": _rejected,
     "signature-prepared": _prepared,
     "signature-discarded": _discarded,
@@ -319,32 +436,3 @@ _FOLDS = {
     "receipt-rendered": _receipt_rendered,
     "signed": _signed,
 }
-
-
-def next_step(agreement: Agreement) -> Step | None:
-    """What is to be done now, or None when the agreement rests."""
-    version = agreement.current
-    match version.status:
-        case Status.SUBMITTED:
-            return Step(StepKind.RENDER)
-        case Status.RENDERED:
-            return _signature(version, SEAL)
-        case Status.SIGNING:
-            return _signature(version, version.open_parties()[0].role)
-        case Status.COMPLETED:
-            if not version.augmented:
-                return Step(StepKind.AUGMENT)
-            if version.report_sha256 is None:
-                return Step(StepKind.VERIFY)
-            if version.receipt_sha256 is None:
-                return Step(StepKind.RENDER_RECEIPT)
-            return Step(StepKind.ISSUE_RECEIPT)
-        case Status.SIGNED | Status.REJECTED:
-            return None
-
-
-def _signature(version: Version, field: str) -> Step:
-    """Prepare the field's signature, or complete the one that is prepared for the newest revision."""
-    prepared = version.prepared
-    ready = prepared and prepared.field == field and prepared.base_sha256 == version.document.sha256
-    return Step(StepKind.SIGN if ready else StepKind.PREPARE, field)

@@ -23,7 +23,7 @@ from typing import Any
 
 from service.errors import LogCorrupt
 
-__all__ = ["Entry", "Occurrence", "canonical", "check_chain", "following", "log_key", "timestamp"]
+__all__ = ["Draft", "Entry", "Occurrence", "canonical", "check_chain", "following", "log_key", "timestamp"]
 
 FORMAT = 1
 """Version of the entry's own layout (`v` in its JSON)."""
@@ -72,6 +72,15 @@ class Occurrence:
 
     type: str
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An entry that is to be appended: all but its place in the chain."""
+
+    type: str
+    data: Mapping[str, Any]
+    occurrences: tuple[Occurrence, ...] = ()
 
 
 @dataclass(frozen=True)

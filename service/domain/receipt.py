@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.domain.agreement import SEAL, Agreement
+from service.domain.appearance import full_name
 
 __all__ = ["RECEIPT_VERSION", "receipt"]
 
@@ -62,8 +63,13 @@ def receipt(
         },
         "input": {"sha256": version.input_sha256, "storage_key": storage["input"]},
         "signatures": [
-            _signature(signatures[p.role], role=p.role, name=_name(data["parties"][p.role]))
-            for p in sorted(version.parties, key=lambda p: (p.signed_at or "", p.role))
+            _signature(
+                signatures[p.role],
+                role=p.signed_by or p.role,
+                name=full_name(data["parties"][p.signed_by or p.role]),
+                on_behalf_of=full_name(data["parties"][p.role]) if p.signed_by else None,
+            )
+            for p in sorted(version.signers, key=lambda p: (p.signed_at or "", p.role))
         ],
         "seal": _signature(signatures[SEAL], role=SEAL, name=signatures[SEAL]["signer"]),
         "document_timestamps": [
@@ -83,12 +89,14 @@ def receipt(
     }
 
 
-def _signature(found: Mapping[str, Any], *, role: str, name: str) -> dict[str, Any]:
+def _signature(
+    found: Mapping[str, Any], *, role: str, name: str, on_behalf_of: str | None = None
+) -> dict[str, Any]:
     return {
         "field": found["field"],
         "role": role,
         "name": name,
-        "on_behalf_of": None,
+        "on_behalf_of": on_behalf_of,
         "signed_at": found["time"],
         "certificate": {
             "subject": found["signer"],
@@ -99,10 +107,6 @@ def _signature(found: Mapping[str, Any], *, role: str, name: str) -> dict[str, A
         "level": found["level"],
         "indication": found["indication"],
     }
-
-
-def _name(party: Mapping[str, Any]) -> str:
-    return f"{party['first_name']} {party['last_name']}"
 
 
 def _listed(value: object) -> Sequence[Mapping[str, Any]]:

@@ -29,7 +29,8 @@ from kombu.exceptions import OperationalError
 
 from service.bootstrap import check_store, event_publisher, open_services
 from service.config import Settings
-from service.domain.agreement import SEAL, Capability
+from service.domain.agreement import SEAL
+from service.domain.steps import Capability
 from service.entrypoints.consumer import COMMAND_PREFIX, DRIVE, SWEEP
 from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
 from service.pipeline.drive import drive, unforeseen
@@ -38,6 +39,7 @@ from service.pipeline.quarantine import reject
 from service.pipeline.services import Services
 from service.pipeline.sweep import sweep, take_up
 from service.pipeline.work import Marker, marker_key
+from service.schemas import COMMAND_SCHEMAS
 from service.transport import RETRY_AFTER, Broker
 from signing import SigningError
 
@@ -160,9 +162,12 @@ def register(app: Celery, runtime: Runtime) -> None:
     """Give the application its tasks."""
     app.signert_services = runtime.services  # the consumer keeps unreadable messages by it
 
-    def submit(task: Task, *args: Any, **kwargs: Any) -> None:
-        with _retried(task, lambda error: _refuse(runtime.services(), "submit", kwargs, error)):
-            take_in(runtime.services(), "submit", args, kwargs)
+    def command(name: str) -> Callable[..., None]:
+        def take(task: Task, *args: Any, **kwargs: Any) -> None:
+            with _retried(task, lambda error: _refuse(runtime.services(), name, kwargs, error)):
+                take_in(runtime.services(), name, args, kwargs)
+
+        return take
 
     def drive_on(task: Task, agreement_id: str, run: str) -> None:
         with _retried(task):
@@ -175,7 +180,8 @@ def register(app: Celery, runtime: Runtime) -> None:
         for swept in sweep(runtime.services(), hand_on=hand_on):
             log.info("swept what=%s id=%s code=%s", swept.what, swept.id, swept.code)
 
-    for name, function in (("signert.v1.submit", submit), (DRIVE, drive_on), (SWEEP, sweep_all)):
+    tasks = {f"{COMMAND_PREFIX}{name}": command(name) for name in COMMAND_SCHEMAS}
+    for name, function in {**tasks, DRIVE: drive_on, SWEEP: sweep_all}.items():
         app.task(name=name, bind=True, max_retries=None)(function)
 
     worker_process_init.connect(lambda **_: runtime.warm_up(), weak=False)

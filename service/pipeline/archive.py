@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.domain.agreement import SEAL, Agreement, Step, Version
-from service.domain.log import Occurrence, canonical
+from service.domain.agreement import SEAL, Agreement, Version
+from service.domain.log import Draft, Occurrence, canonical
+from service.domain.steps import Step
 from service.errors import CredentialMissing, VerificationFailed
-from service.pipeline.ledger import Draft, blob_key
+from service.pipeline.ledger import blob_key
 from service.pipeline.services import Services
 from signing import (
     SignatureRequest,
@@ -78,11 +79,11 @@ def check_against_log(version: Version, document: bytes, report: ValidationRepor
     if not report.passed:
         faults.append(f"the validation says {report.indication}")
     found = {s.field: s.certificate_sha256 for s in report.signatures}
-    if found.keys() != {SEAL, *(p.role for p in version.parties)}:
+    if found.keys() != {SEAL, *(p.role for p in version.signers)}:
         faults.append("the signatures are not those of the seal and the parties")
     faults += [
         f"the signature of '{p.role}' is made with another certificate than the log says"
-        for p in version.parties
+        for p in version.signers
         if p.role in found and found[p.role] != p.certificate_sha256
     ]
     return faults

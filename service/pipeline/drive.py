@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from service.domain.agreement import Agreement, Capability, Step, StepKind, advance, fold, next_step
-from service.domain.log import Entry, Occurrence, timestamp
+from service.domain.agreement import Agreement, advance, fold
+from service.domain.log import Draft, Entry, Occurrence, timestamp
+from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, render, sign
-from service.pipeline.ledger import Draft, Raced
+from service.pipeline import archive, render, sign, waiting
+from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
 from signing import SigningError
@@ -36,7 +37,11 @@ Observer = Callable[[Entry], None]
 _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.RENDER: render.render_agreement,
     StepKind.PREPARE: sign.prepare_signature,
+    StepKind.REQUEST: sign.request_signatures,
     StepKind.SIGN: sign.complete_signature,
+    StepKind.GIVE_UP: sign.give_up_signature,
+    StepKind.REMIND: waiting.remind_parties,
+    StepKind.EXPIRE: waiting.expire_version,
     StepKind.AUGMENT: archive.augment_document,
     StepKind.VERIFY: archive.verify_document,
     StepKind.RENDER_RECEIPT: render.render_receipt,
@@ -70,13 +75,13 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
     ledger = services.ledger
     entries = ledger.read(marker.agreement_id)
     agreement = fold(entries)
-    told = marker.since  # the first entry whose events may not be published
+    told = min(marker.since, len(entries))  # the first entry whose events may not be published
     doing = "publish"
     try:
         for entry in entries[told:]:
             _publish(services, entry)
             told = entry.seq + 1
-        while (step := next_step(agreement)) is not None:
+        while (step := next_step(agreement, services.clock.now())) is not None:
             doing = str(step)
             if step.capability not in services.capabilities:
                 # The marker stays, and goes along: should the message be lost, the sweeper still has it.
@@ -99,6 +104,7 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 observe(entry)
                 _publish(services, entry)
                 told = entry.seq + 1
+        waiting.note_wakes(services, agreement)
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
         known = exc if isinstance(exc, (SignertError, SigningError)) else unforeseen(exc)
         parked = _parked(marker, doing, known, services.clock.now())

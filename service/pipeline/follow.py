@@ -6,10 +6,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from service.domain.agreement import Agreement, advance, fold, next_step
+from service.domain.agreement import Agreement, advance, fold
 from service.domain.log import Entry
+from service.domain.steps import next_step
 from service.errors import FieldError, NotFound
 from service.pipeline.intake import agreement_id_of
 from service.pipeline.ledger import Ledger
@@ -44,7 +46,7 @@ def follow(
     """
     deadline = time.monotonic() + seconds
     agreement: Agreement | None = None
-    agreement_id = agreement_id_of(payload)
+    agreement_id = agreement_id_of(payload) if name == "submit" else payload["agreement_id"]
     refused = f"quarantine/{rejection_id(name, payload)}.json"
     told: set[str] = set()
     pause = _LOOK_FIRST
@@ -58,15 +60,16 @@ def follow(
                 entries = ledger.read(agreement_id) if agreement_id else []
             except NotFound:
                 entries = []
-            if entries and entries[0].data["command_id"] == payload["command_id"]:
-                agreement = fold(entries)
+            found = fold(entries) if entries else None
+            if found and payload["command_id"] in found.commands:
+                agreement = found
         else:
             entries = ledger.read_after(agreement.head)
             for entry in entries:
                 agreement = advance(agreement, entry)
         for entry in entries if agreement else []:
             observe(entry)
-        if agreement and next_step(agreement) is None:
+        if agreement and next_step(agreement, datetime.now(UTC)) is None:
             return agreement
         for marker in workbook.of(agreement.id) if agreement else []:
             if marker.parked and marker.parked.retry_at not in told:

@@ -11,13 +11,14 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import rfc8785
 
 from service.domain.agreement import fold
+from service.domain.log import Draft
 from service.domain.presentation import ROLES
 from service.domain.sender import Sender
 from service.domain.template import Manifest
@@ -28,11 +29,13 @@ from service.errors import (
     NotFound,
     TemplateError,
 )
-from service.pipeline.ledger import Draft, Raced
+from service.pipeline.decisions import decide
+from service.pipeline.ledger import Raced
+from service.pipeline.quarantine import reject
 from service.pipeline.senders import check_case_system
 from service.pipeline.services import Services
-from service.pipeline.work import Marker
-from service.schemas import load_command, valid_command_id
+from service.pipeline.work import Marker, marker_key
+from service.schemas import Command, load_command, valid_command_id
 
 _UNKNOWN = {"unknown_template": "template", "unknown_language": "language"}
 NORWAY = ZoneInfo("Europe/Oslo")
@@ -43,6 +46,9 @@ __all__ = [
     "receive",
     "resume",
 ]
+
+EXPIRES_AFTER_DAYS = 84
+"""Twelve weeks without change, as today's agreements have it."""
 
 _NAMESPACE = uuid.UUID("6d2f2f0e-6a53-5c0e-9d0a-4b1d5a9f7c11")
 """For the ids of agreements whose producer gave none: the same command gets the same id."""
@@ -56,9 +62,12 @@ class Claim:
     command_id: str
     payload_sha256: str
     agreement_id: str
-    input_sha256: str
+    values_sha256: str
+    """The command as it was read."""
     producer: str | None
     """Who signed the command; None when it was not signed."""
+    refused: Mapping[str, Any] | None = None
+    """Why it was refused after all, when the agreement's state changed between the claim and the entry."""
 
     @property
     def key(self) -> str:
@@ -103,12 +112,20 @@ def agreement_id_of(payload: Mapping[str, Any]) -> str | None:
 
 
 def resume(services: Services, marker: Marker) -> Marker | None:
-    """Finish taking in a command whose first entry a crash kept from the log; None when there is no such claim."""
+    """Finish taking in a command whose entry a crash kept from the log; None when the run is no command's.
+
+    A command that the agreement's state no longer allows is refused now, and None is given.
+    """
     try:
         claim = Claim(**json.loads(services.store.get(f"commands/{marker.run}.json")))
     except NotFound:
         return None
-    return _append(services, claim)
+    try:
+        return _append(services, claim)
+    except CommandRejected as exc:
+        values = services.ledger.get_json(claim.agreement_id, claim.values_sha256)
+        reject(services, claim.command, values, exc)
+        return None
 
 
 def claimed(services: Services, payload: object) -> Claim | None:
@@ -131,22 +148,21 @@ def _claim(
     services: Services, name: str, payload: object, digest: str | None, sender: Sender | None
 ) -> Claim:
     command = load_command(name, payload, today=services.clock.now().astimezone(NORWAY).date())
-    check_case_system(sender, command.agreement["case"]["system"], "agreement.case.system")
-    _template(services, command.agreement)
+    agreement_id = _agreement_meant(services, command, sender)
     if digest is None:
         raise CommandRejected(
             "the command is not JSON that every system reads the same",
             [FieldError("$", "not_canonical", "Use text, whole numbers below 2**53 and plain nesting.")],
         )
-    agreement_id = agreement_id_of(command.payload)
-    assert agreement_id is not None
-    data = rfc8785.dumps({**command.agreement, "id": agreement_id})
+    kept = command.values
+    if name == "submit":
+        kept = {**kept, "agreement": {**kept["agreement"], "id": agreement_id}}
     claim = Claim(
         command=name,
         command_id=command.command_id,
         payload_sha256=digest,
         agreement_id=agreement_id,
-        input_sha256=services.ledger.put_blob(agreement_id, data, "json"),
+        values_sha256=services.ledger.put_blob(agreement_id, rfc8785.dumps(kept), "json"),
         producer=sender.name if sender else None,
     )
     try:
@@ -156,21 +172,78 @@ def _claim(
     return claim
 
 
+def _agreement_meant(services: Services, command: Command, sender: Sender | None) -> str:
+    """The id of the agreement that the command makes or is about. Raises `CommandRejected` for one that cannot be."""
+    if command.name == "submit":
+        data = command.values["agreement"]
+        check_case_system(sender, data["case"]["system"], "agreement.case.system")
+        _check_plan(data, command.values.get("signing", {}))
+        _template(services, data)
+        agreement_id = agreement_id_of(command.values)
+        assert agreement_id is not None
+        return agreement_id
+    agreement_id = str(command.values["agreement_id"])
+    try:
+        agreement = fold(services.ledger.read(agreement_id))
+    except NotFound:
+        raise CommandRejected(
+            "there is no such agreement",
+            [FieldError("agreement_id", "no_such_agreement", "Send the id that the events name.")],
+            code="no_such_agreement",
+        ) from None
+    check_case_system(sender, agreement.case_system, "agreement_id")
+    decide(services, agreement, command.name, command.values)  # before the id is claimed
+    return agreement_id
+
+
 def _append(services: Services, claim: Claim) -> Marker:
-    data = services.ledger.get_json(claim.agreement_id, claim.input_sha256)
-    manifest = _template(services, data)
-    _index(services, data)
+    if claim.refused is not None:
+        faults = [FieldError(**e) for e in claim.refused["errors"]]
+        raise CommandRejected(claim.refused["message"], faults, code=claim.refused["code"])
+    values = services.ledger.get_json(claim.agreement_id, claim.values_sha256)
+    return _begin(services, claim, values) if claim.command == "submit" else _go_on(services, claim, values)
+
+
+def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marker:
+    """Append what a command does to an agreement that is there."""
+    while True:
+        agreement = fold(services.ledger.read(claim.agreement_id))
+        since = agreement.head.seq + 1
+        if claim.command_id in agreement.commands:
+            return services.workbook.begin(claim.agreement_id, claim.command_id, since=since)
+        try:
+            draft = decide(services, agreement, claim.command, values)
+        except CommandRejected as exc:
+            refused: dict[str, Any] = {
+                "code": exc.code,
+                "message": exc.message,
+                "errors": [e.as_json() for e in exc.errors],
+            }
+            services.store.put(claim.key, rfc8785.dumps({**vars(claim), "refused": refused}))
+            raise
+        marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=since)
+        origin = {
+            "command_id": claim.command_id,
+            "payload_sha256": claim.payload_sha256,
+            "values_sha256": claim.values_sha256,
+            "producer": claim.producer,
+        }
+        whole = replace(draft, data={**origin, **draft.data})
+        with contextlib.suppress(Raced):
+            services.ledger.append(
+                claim.agreement_id, agreement.head, whole, version=agreement.current.number
+            )
+            return marker
+
+
+def _begin(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marker:
+    """Append the first entry of an agreement, if it is not there."""
     try:
         agreement = fold(services.ledger.read(claim.agreement_id))
     except NotFound:
-        marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=0)
-        try:
-            services.ledger.append(claim.agreement_id, None, _submitted(claim, data, manifest), version=1)
-        except Raced:
-            services.workbook.end(marker)
-            return _append(services, claim)
-        return marker
+        return _append_first(services, claim, values)
     if claim.command_id not in agreement.commands:
+        services.store.delete(marker_key(claim.agreement_id, claim.command_id))  # of a race that was lost
         raise CommandRejected(
             "there is already an agreement of this id",
             [
@@ -181,6 +254,24 @@ def _append(services: Services, claim: Claim) -> Marker:
             code="agreement_exists",
         )
     return services.workbook.begin(claim.agreement_id, claim.command_id, since=agreement.head.seq + 1)
+
+
+def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marker:
+    data = values["agreement"]
+    entry = _submitted(
+        claim,
+        services.ledger.put_blob(claim.agreement_id, rfc8785.dumps(data), "json"),
+        values,
+        _template(services, data),
+    )
+    _index(services, data)
+    marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=0)
+    try:
+        services.ledger.append(claim.agreement_id, None, entry, version=1)
+    except Raced:
+        services.workbook.end(marker)
+        return _begin(services, claim, values)
+    return marker
 
 
 def _template(services: Services, data: Mapping[str, Any]) -> Manifest:
@@ -212,19 +303,43 @@ def _refused(path: str, code: str, message: str) -> CommandRejected:
     )
 
 
-def _submitted(claim: Claim, data: Mapping[str, Any], manifest: Manifest) -> Draft:
+def _check_plan(data: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
+    for role in plan.get("parties", {}):
+        if role not in data["parties"]:
+            raise CommandRejected(
+                "the plan for signing names a party that the agreement has not",
+                [FieldError(f"signing.parties.{role}", "no_such_party", "Leave it out, or add the party.")],
+            )
+
+
+def _submitted(claim: Claim, input_sha256: str, values: Mapping[str, Any], manifest: Manifest) -> Draft:
+    data, plan = values["agreement"], values.get("signing", {})
+    planned = plan.get("parties", {})
+    represented = data["parties"].get("guardian", {}).get("scope") == "for"
     return Draft(
         "submitted",
         {
             "command_id": claim.command_id,
             "payload_sha256": claim.payload_sha256,
+            "values_sha256": claim.values_sha256,
             "producer": claim.producer,
-            "input_sha256": claim.input_sha256,
+            "input_sha256": input_sha256,
             "case": {"system": data["case"]["system"], "reference": data["case"]["reference"]},
             "template": {"name": manifest.name, "version": manifest.version},
             "language": data["language"],
+            "signing": {
+                "expires_after_days": plan.get("expires_after_days", EXPIRES_AFTER_DAYS),
+                "deadline_days": plan.get("deadline_days"),
+            },
             "parties": [
-                {"role": role, "order": data["parties"][role].get("order", manifest.parties[role].order)}
+                {
+                    "role": role,
+                    "order": data["parties"][role].get("order", manifest.parties[role].order),
+                    "method": planned.get(role, {}).get("method"),
+                    "deadline_days": planned.get(role, {}).get("deadline_days"),
+                    "level": planned.get(role, {}).get("level"),
+                    "signs": not (represented and role == "participant"),
+                }
                 for role in ROLES
                 if role in data["parties"]
             ],

@@ -9,16 +9,14 @@ import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.domain.log import Entry, Occurrence, check_chain, log_key, timestamp
+from service.domain.log import Draft, Entry, check_chain, log_key, timestamp
 from service.domain.ports import Clock, ObjectStore
 from service.errors import AlreadyExists, NotFound, SignertError, StoreError
 
-__all__ = ["Draft", "Ledger", "Raced", "blob_key"]
+__all__ = ["Ledger", "Raced", "blob_key"]
 
 
 class Raced(SignertError):
@@ -26,15 +24,6 @@ class Raced(SignertError):
 
     code = "raced"
     retryable = True
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An entry that a step wants to append: all but its place in the chain."""
-
-    type: str
-    data: Mapping[str, Any]
-    occurrences: tuple[Occurrence, ...] = ()
 
 
 def blob_key(agreement_id: str, sha256: str, extension: str) -> str:

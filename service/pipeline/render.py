@@ -12,14 +12,15 @@ from typing import Any, Final
 
 import rfc8785
 
-from service.domain.agreement import SEAL, Agreement, Step
-from service.domain.log import Occurrence, log_key, timestamp
+from service.domain.agreement import SEAL, Agreement
+from service.domain.log import Draft, Occurrence, log_key, timestamp
 from service.domain.ports import Attachment
 from service.domain.presentation import context, printed_values
 from service.domain.receipt import receipt
+from service.domain.steps import Step
 from service.domain.template import Template
 from service.errors import CommandRejected, FieldError, NotArchivable, TemplateError
-from service.pipeline.ledger import Draft, blob_key
+from service.pipeline.ledger import blob_key
 from service.pipeline.services import Services
 from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, place_fields
 

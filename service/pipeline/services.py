@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from service.domain.agreement import Capability
 from service.domain.ports import Attachment, Clock, ObjectStore, OfficeConverter, Publisher
+from service.domain.steps import Capability
 from service.domain.template import Template
 from service.errors import SignertError
 from service.pipeline.ledger import Ledger
@@ -98,6 +98,8 @@ class Services:
     open_keys: Callable[[], Keys] | None
     retention: timedelta | None = None
     senders: SenderPolicy = field(default_factory=SenderPolicy)
+    sign_automatically: bool = True
+    """Whether a party whose key is at hand signs when it is its turn, where the agreement does not say how."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 

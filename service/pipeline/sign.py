@@ -1,99 +1,271 @@
-"""Signatures: prepare → store the intent → ask the key → check → embed.
+"""Signatures: request → prepare → store the intent → ask the key → check → embed.
 
 The seal and every party's signature go the same way. What is to be signed is fixed, stored and named in the log
 before a key is asked, and it names the revision it is for: a prepared signature for an older revision is never
-embedded.
+embedded. A key is this service's own to ask (PKCS#12, HSM, remote service), or somebody else's: then what is to be
+signed goes out as an event, and the signature comes back as a command.
 """
 
 from __future__ import annotations
 
+import base64
+import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.domain.agreement import SEAL, Agreement, Prepared, Step, Version
-from service.domain.appearance import signature_lines
-from service.domain.log import Occurrence
+from service.domain.agreement import SEAL, Agreement, Method, Party, PartyStatus, Prepared, Version
+from service.domain.appearance import full_name, signature_lines
+from service.domain.log import Draft, Occurrence, timestamp
+from service.domain.steps import Step, end_of
 from service.errors import CredentialMissing
-from service.pipeline.ledger import Draft
+from service.pipeline.ledger import blob_key
 from service.pipeline.services import Services
+from service.pipeline.signers import check_outside_signer
 from signing import (
     Appearance,
+    CertificateRevoked,
     Credential,
+    CredentialError,
+    Mechanism,
+    NotTrusted,
+    PreparedRevision,
     PreparedSignature,
+    SignatureMalformed,
     SignatureMismatch,
     SignatureRequest,
+    SignerIdentity,
+    SigningError,
     StaleSignature,
+    WrongSigner,
+    check_path,
     embed,
+    embed_cms,
+    is_at_hand,
     prepare,
+    rehearse,
     sign,
+    signer_of,
 )
 
-__all__ = ["complete_signature", "prepare_signature"]
+__all__ = ["complete_signature", "give_up_signature", "prepare_signature", "request_signatures"]
 
 PREPARED_LIFETIME = timedelta(minutes=15)
-"""How far the time shown in the document may lie before the key is asked; an older intent is made anew."""
+"""How far the time shown in the document may lie before the key is asked, and how long a person may take to sign."""
+
+_ON_BEHALF_OF = {"nb": "På vegne av", "nn": "På vegner av"}
+
+_REFUSALS = (
+    StaleSignature,
+    SignatureMalformed,
+    SignatureMismatch,
+    WrongSigner,
+    NotTrusted,
+    CertificateRevoked,
+    CredentialError,
+)
+"""What is wrong with a signature that came from outside. What is retryable is not among it."""
+
+
+def request_signatures(services: Services, agreement: Agreement, _step: Step) -> Draft:
+    """Ask the parties whose turn it is: how each signs, and until when."""
+    version, now = agreement.current, services.clock.now()
+    group = [(party, _method(services, party)) for party in version.open_parties()]
+    deadlines = {
+        p.role: timestamp(now + timedelta(days=p.deadline_days)) for p, _ in group if p.deadline_days
+    }
+    end = min([timestamp(now + timedelta(days=version.expires_after_days)), *deadlines.values()])
+    return Draft(
+        "signature-requested",
+        {
+            "requests": [
+                {"role": party.role, "method": method, "deadline": deadlines.get(party.role)}
+                for party, method in group
+            ]
+        },
+        tuple(
+            Occurrence("agreement.signature-requested", _request(agreement, party, method, end))
+            for party, method in group
+            if method is not Method.AUTOMATIC
+        ),
+    )
+
+
+def _method(services: Services, party: Party) -> Method:
+    if party.method:
+        return party.method
+    if services.keys.credential(party.role) is None:
+        return Method.OUTSIDE
+    return Method.AUTOMATIC if services.sign_automatically else Method.APPROVED
+
+
+def _request(agreement: Agreement, party: Party, method: Method, deadline: str) -> dict[str, object]:
+    sha256 = agreement.current.document.sha256
+    return {
+        "role": party.role,
+        "order": party.order,
+        "method": str(method),
+        "deadline": deadline,
+        "document": {"sha256": sha256, "storage_key": blob_key(agreement.id, sha256, "pdf")},
+    }
+
+
+@dataclass(frozen=True)
+class _Signer:
+    """Who is to sign: by a credential of ours, by a certificate that was told, or by one not known yet."""
+
+    credential: Credential | None
+    identity: SignerIdentity | None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether a signature by this key costs a person or a remote service something."""
+        return self.credential is None or not is_at_hand(self.credential)
 
 
 def prepare_signature(services: Services, agreement: Agreement, step: Step) -> Draft:
     """Fix and store what `step.field` will sign."""
     field = _field(step)
     version, now = agreement.current, services.clock.now()
-    credential = _credential(services, field)
-    prepared = prepare(
-        services.ledger.get_blob(agreement.id, version.document.sha256, "pdf"),
-        SignatureRequest(
-            field=field,
-            certify=field == SEAL,
-            appearance=None if field == SEAL else _appearance(services, agreement, field, credential, now),
-        ),
-        credential.identity,
-        at=now,
+    try:
+        signer = _signer(services, agreement, field)
+    except _REFUSALS as exc:
+        if exc.retryable or not _is_outside(services, version, field):
+            raise
+        return _refused(field, None, exc)
+    revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    request = SignatureRequest(
+        field=field,
+        certify=field == SEAL,
+        appearance=None if field == SEAL else _appearance(services, agreement, field, signer, now),
     )
+    if signer.lasting:
+        if signer.identity:
+            check_path(signer.identity, services.keys.trust, at=now)
+        mechanism = signer.identity.mechanism if signer.identity else Mechanism.ECDSA_SHA256
+        rehearse(revision, request, mechanism, at=now)
+    prepared: PreparedRevision
+    if signer.identity:
+        prepared = prepare(revision, request, signer.identity, at=now)
+    else:
+        prepared = prepare(revision, request, None, at=now)
+    blob_sha256 = services.ledger.put_blob(agreement.id, prepared.to_bytes(), "prepared")
+    data = {
+        "field": field,
+        "base_sha256": version.document.sha256,
+        "prepared_sha256": blob_sha256,
+        "document_digest": prepared.document_digest.hex(),
+        "certificate_sha256": signer.identity.certificate_sha256 if signer.identity else None,
+    }
+    if not _is_outside(services, version, field):
+        return Draft("signature-prepared", {**data, "lease_until": None})
+    lease = timestamp(now + PREPARED_LIFETIME)
+    party = version.party(field)
+    told = {
+        **_request(agreement, party, Method.OUTSIDE, end_of(version)),
+        "to_sign": {
+            "prepared": blob_sha256,
+            "field": field,
+            "digest_algorithm": prepared.digest_algorithm,
+            "document_digest": prepared.document_digest.hex(),
+            "expires_at": lease,
+            **(
+                {"signed_attributes": base64.b64encode(prepared.signed_attributes).decode()}
+                if isinstance(prepared, PreparedSignature)
+                else {}
+            ),
+        },
+    }
     return Draft(
         "signature-prepared",
-        {
-            "field": field,
-            "base_sha256": version.document.sha256,
-            "prepared_sha256": services.ledger.put_blob(agreement.id, prepared.to_bytes(), "prepared"),
-            "document_digest": prepared.document_digest.hex(),
-            "certificate_sha256": credential.identity.certificate_sha256,
-        },
+        {**data, "lease_until": lease},
+        (Occurrence("agreement.signature-requested", told),),
     )
 
 
 def complete_signature(services: Services, agreement: Agreement, step: Step) -> Draft:
-    """Ask the key for the prepared signature of `step.field`, check the answer, and embed it."""
+    """Take the prepared signature of `step.field` from its key, or from outside, check it, and embed it."""
     field = _field(step)
     version = agreement.current
     intent = version.prepared
     assert intent is not None
-    credential = _credential(services, field)
-    prepared = PreparedSignature.from_bytes(
+    prepared = PreparedRevision.from_bytes(
         services.ledger.get_blob(agreement.id, intent.blob_sha256, "prepared")
     )
+    revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    if intent.answer:
+        try:
+            identity, signed = _outside(services, agreement, prepared, revision)
+        except _REFUSALS as exc:
+            if exc.retryable:
+                raise
+            return _refused(field, intent, exc)
+        return _signed(services, agreement, field, identity, signed)
+    credential = _credential(services, _who(version, field))
     if services.clock.now() - datetime.fromisoformat(intent.at) > PREPARED_LIFETIME:
         return _discarded(intent, "too_old")
-    if prepared.identity.certificate_sha256 != credential.identity.certificate_sha256:
+    if not isinstance(prepared, PreparedSignature) or prepared.identity != credential.identity:
         return _discarded(intent, "certificate_changed")
-    revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     try:
         signed = embed(
             prepared, sign(prepared, credential), revision=revision, timestamps=services.keys.timestamps
         )
     except (StaleSignature, SignatureMismatch) as exc:
         return _discarded(intent, exc.code)
-    data = {
+    return _signed(services, agreement, field, credential.identity, signed)
+
+
+def _outside(
+    services: Services, agreement: Agreement, prepared: PreparedRevision, revision: bytes
+) -> tuple[SignerIdentity, bytes]:
+    """The signer and the signed revision, of a signature that was made outside. Raises `SigningError`."""
+    version, timestamps = agreement.current, services.keys.timestamps
+    assert version.prepared is not None
+    assert version.prepared.answer is not None
+    answer = version.prepared.answer
+    body = base64.b64decode(
+        json.loads(services.ledger.get_blob(agreement.id, answer.blob_sha256, "json")), validate=True
+    )
+    if answer.kind == "cms":
+        identity = signer_of(body)
+        check_outside_signer(services, agreement, prepared.field, identity)
+        return identity, embed_cms(
+            prepared, body, revision=revision, timestamps=timestamps, trust=services.keys.trust
+        )
+    if not isinstance(prepared, PreparedSignature):
+        raise SignatureMismatch(
+            "a bare signature value came back, but no certificate was named when it was asked for",
+            remedy="Send `sign` with the signer's certificates, or complete it with a CMS.",
+        )
+    return prepared.identity, embed(prepared, body, revision=revision, timestamps=timestamps)
+
+
+def give_up_signature(_services: Services, agreement: Agreement, step: Step) -> Draft:
+    """Discard a prepared signature that did not come back in time; the party can sign again."""
+    version = agreement.current
+    assert version.prepared is not None
+    assert version.prepared.field == step.field
+    late = SignatureMismatch("no signature came back in time", remedy="Send `sign` again.")
+    return _refused(version.prepared.field, version.prepared, late, code="signature_too_late")
+
+
+def _signed(
+    services: Services, agreement: Agreement, field: str, identity: SignerIdentity, signed: bytes
+) -> Draft:
+    version = agreement.current
+    assert version.prepared is not None
+    data: dict[str, object] = {
         "field": field,
         "revision": {"sha256": services.ledger.put_blob(agreement.id, signed, "pdf"), "bytes": len(signed)},
-        "certificate_sha256": credential.identity.certificate_sha256,
+        "certificate_sha256": identity.certificate_sha256,
     }
     if field == SEAL:
         return Draft("sealed", data)
-    return _party_signed(version, field, {**data, "role": field, "signed_at": intent.at})
-
-
-def _party_signed(version: Version, role: str, data: dict[str, object]) -> Draft:
-    remaining = [p.role for p in version.parties if p.signed_at is None and p.role != role]
-    told = {"role": role, "signed_at": data["signed_at"], "remaining": remaining}
+    party, answer = version.party(field), version.prepared.answer
+    evidence = (answer and answer.evidence_sha256) or (party.approval and party.approval.evidence_sha256)
+    by = party.approval.by if party.approval else None
+    data |= {"role": field, "by": by, "signed_at": version.prepared.at, "evidence_sha256": evidence or None}
+    remaining = [p.role for p in version.parties if p.status is PartyStatus.WAITING and p.role != field]
+    told = {"role": field, "signed_at": data["signed_at"], "remaining": remaining}
     return Draft("party-signed", data, (Occurrence("agreement.party-signed", told),))
 
 
@@ -104,9 +276,50 @@ def _discarded(intent: Prepared, reason: str) -> Draft:
     )
 
 
+def _refused(role: str, intent: Prepared | None, error: SigningError, *, code: str | None = None) -> Draft:
+    """An outside signature, or the certificate for one, cannot be used: all are told why; it can be made anew."""
+    reason = code or error.code
+    told = {"role": role, "code": reason, "message": f"{error.message}. {error.remedy}".strip()}
+    return Draft(
+        "signature-discarded",
+        {"field": role, "prepared_sha256": intent.blob_sha256 if intent else None, "reason": reason},
+        (Occurrence("agreement.signature-refused", told),),
+    )
+
+
+def _is_outside(services: Services, version: Version, field: str) -> bool:
+    """Whether the key is none that we reach. Who signs in another's place does so by their own means."""
+    if field == SEAL:
+        return False
+    who = _who(version, field)
+    if who != field:
+        return services.keys.credential(who) is None
+    return version.party(field).method is Method.OUTSIDE
+
+
+def _who(version: Version, field: str) -> str:
+    """The role whose key signs in this field."""
+    approval = None if field == SEAL else version.party(field).approval
+    return (approval.by if approval else None) or field
+
+
 def _field(step: Step) -> str:
     assert step.field is not None
     return step.field
+
+
+def _signer(services: Services, agreement: Agreement, field: str) -> _Signer:
+    if not _is_outside(services, agreement.current, field):
+        credential = _credential(services, _who(agreement.current, field))
+        return _Signer(credential, credential.identity)
+    approval = agreement.current.party(field).approval
+    assert approval is not None
+    if approval.certificates_sha256 is None:
+        return _Signer(None, None)
+    chain = services.ledger.get_blob(agreement.id, approval.certificates_sha256, "json")
+    identity = SignerIdentity.from_certificates([base64.b64decode(c) for c in json.loads(chain)])
+    check_outside_signer(services, agreement, field, identity)
+    return _Signer(None, identity)
 
 
 def _credential(services: Services, field: str) -> Credential:
@@ -118,16 +331,19 @@ def _credential(services: Services, field: str) -> Credential:
 
 
 def _appearance(
-    services: Services, agreement: Agreement, role: str, credential: Credential, now: datetime
+    services: Services, agreement: Agreement, role: str, signer: _Signer, now: datetime
 ) -> Appearance:
+    """What the signature shows. A certificate from outside may hold a name that no font of ours can print."""
     version = agreement.current
-    party = services.ledger.get_json(agreement.id, version.input_sha256)["parties"][role]
+    parties = services.ledger.get_json(agreement.id, version.input_sha256)["parties"]
+    who = _who(version, role)
     template = services.templates.get(version.template, version.template_version, version.language)
     title, *lines = signature_lines(
-        name=f"{party['first_name']} {party['last_name']}",
-        role=template.labels["role"][role],
+        name=full_name(parties[who]),
+        role=template.labels["role"][who],
+        behalf=f"{_ON_BEHALF_OF[version.language]} {full_name(parties[role])}" if who != role else None,
         moment=now,
-        certificate=credential.identity.subject,
+        certificate=signer.credential.identity.subject if signer.credential else None,
     )
     return Appearance(
         title=title, lines=tuple(lines), font=services.keys.font, bold_font=services.keys.bold_font

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from service.pipeline.drive import Outcome, drive
 from service.pipeline.intake import claimed, resume
 from service.pipeline.quarantine import publish_rejection, rejections
 from service.pipeline.services import Services
+from service.pipeline.waiting import due
 from service.pipeline.work import Marker, Parked, marker_key
 
 __all__ = ["Swept", "park_abandoned", "sweep", "take_up"]
@@ -21,6 +23,10 @@ __all__ = ["Swept", "park_abandoned", "sweep", "take_up"]
 log = logging.getLogger(__name__)
 
 _WORKER_LOST_WAIT = timedelta(minutes=15)
+_WAKES = uuid.UUID("2c4a3a52-7f0e-5b7e-9a0c-3d8f4f0b6a77")
+"""For the runs of agreements that are looked at because a deadline has come."""
+_ALL_TOLD = 10**9
+"""`since` of a run that has no earlier events to publish."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +46,13 @@ class Swept:
 def sweep(
     services: Services, *, everything: bool = False, hand_on: Callable[[Marker], None] | None = None
 ) -> Iterator[Swept]:
-    """Take up every marker that is due, and publish the rejections that still wait.
+    """Take up every marker that is due, look at agreements whose deadline has come, and publish waiting rejections.
 
     A parked agreement is due at its `retry_at`, another when nobody touched its marker for
-    `services.abandoned_after`; `everything` takes all of them. With `hand_on`, each is given to
-    it, for the workers to share; without, they are driven here, one at a time. One agreement's failure does not
-    stop the others.
+    `services.abandoned_after`; `everything` takes all of them. With `hand_on`, each is given to it, for the workers
+    to share; without, they are driven here, one at a time. One agreement's failure does not stop the others.
     """
-    for key in list(services.workbook.all_keys()):
-        marker = services.workbook.load(key)
-        if marker is None or not (everything or _due(services, marker)):
-            continue
+    for marker in _taken(services, everything=everything):
         try:
             yield _swept(services, marker, hand_on)
         except SignertError as exc:
@@ -65,19 +67,38 @@ def sweep(
             yield Swept("failed", rejection, code=exc.code)
 
 
+def _taken(services: Services, *, everything: bool) -> Iterator[Marker]:
+    """The markers to take up now. A deadline that has come is made one, so that a crash does not lose it."""
+    woken = set()
+    for found in list(due(services.store, services.clock.now())):
+        run = str(uuid.uuid5(_WAKES, found.key))
+        marker = services.workbook.begin(found.agreement_id, run, since=_ALL_TOLD)
+        services.store.delete(found.key)
+        woken.add(marker.key)
+        yield marker
+    for key in list(services.workbook.all_keys()):
+        try:
+            waiting = None if key in woken else services.workbook.load(key)
+        except SignertError as exc:
+            log.warning("sweep marker=%s code=%s", key, exc.code)
+            continue
+        if waiting is None:
+            continue
+        if everything or waiting.due(services.abandoned_after) <= services.clock.now():
+            yield waiting
+
+
 def take_up(services: Services, marker: Marker) -> Outcome | None:
     """Drive the agreement of a marker that another run left; None when there was nothing to drive.
 
-    A crash may have come before the agreement's first entry: then the command is taken in first.
+    A crash may have come before the command's entry: then the command is taken in first.
     """
     try:
-        return drive(services, marker)
+        return drive(services, resume(services, marker) or marker)
     except NotFound:
-        taken_in = resume(services, marker)
-    if taken_in is None:
-        services.workbook.end(marker)
-        return None
-    return drive(services, taken_in)
+        log.info("nothing to drive agreement=%s", marker.agreement_id)
+    services.workbook.end(marker)
+    return None
 
 
 def park_abandoned(services: Services, kwargs: Mapping[str, Any]) -> bool:
@@ -118,7 +139,3 @@ def _swept(services: Services, marker: Marker, hand_on: Callable[[Marker], None]
         return Swept("handed-on", marker.agreement_id)
     outcome = take_up(services, marker)
     return Swept("driven" if outcome else "ended", marker.agreement_id, outcome)
-
-
-def _due(services: Services, marker: Marker) -> bool:
-    return marker.due(services.abandoned_after) <= services.clock.now()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from service.domain.log import canonical, timestamp
 from service.domain.ports import Clock, ObjectStore
-from service.errors import AlreadyExists, NotFound
+from service.errors import AlreadyExists, NotFound, StoreError
 
 __all__ = ["Marker", "Parked", "Workbook", "marker_key"]
 
@@ -73,6 +73,18 @@ class Marker:
 
     @classmethod
     def parse(cls, key: str, body: bytes) -> Marker:
+        """The marker of these bytes. Raises `StoreError` for bytes that are none."""
+        try:
+            return cls._parse(key, body)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+            raise StoreError(
+                f"{key} in the store is no work marker",
+                code="marker_unreadable",
+                remedy="Delete it, and run `signert fsck`: it says whether the agreement needs another.",
+            ) from exc
+
+    @classmethod
+    def _parse(cls, key: str, body: bytes) -> Marker:
         _, agreement_id, run = key.split("/")
         raw = json.loads(body)
         parked = Parked(**raw["parked"]) if raw["parked"] else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -15,8 +15,15 @@ from service.domain.intake_rules import check_agreement
 from service.errors import CommandRejected, FieldError
 from service.schemas.agreement import AgreementSchema
 from service.schemas.fields import Obj, StrictSchema, Uuid, messages_by_path
+from service.schemas.signing import (
+    CancelSchema,
+    CompleteSignatureSchema,
+    DeclineSchema,
+    SigningPlan,
+    SignSchema,
+)
 
-__all__ = ["COMMAND_SCHEMAS", "Command", "Submit", "SubmitSchema", "load_command", "valid_command_id"]
+__all__ = ["COMMAND_SCHEMAS", "Command", "SubmitSchema", "load_command", "valid_command_id"]
 
 MAX_ERRORS = 100
 """Faults named in one answer; a producer that mends these learns of the rest."""
@@ -35,44 +42,43 @@ class SubmitSchema(StrictSchema):
         required=True,
     )
     agreement = Obj(AgreementSchema, required=True)
+    signing = Obj(SigningPlan)
 
 
 @dataclass(frozen=True)
 class Command:
     """A command that keeps every rule.
 
-    `payload` is the JSON object as it was sent; `command_id` is a UUID in lower case.
+    `values` is the JSON object that was sent, its texts trimmed and composed (see `text.Text`); `command_id` is a
+    UUID in lower case.
     """
 
     name: str
     command_id: str
-    payload: Mapping[str, Any] = field(repr=False)
+    values: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Submit(Command):
-    """`agreement` is the JSON object that was sent, its texts trimmed and composed (see `fields.Text`)."""
-
-    agreement: Mapping[str, Any] = field(repr=False)
-
-
-def load_command(name: str, payload: object, *, today: date) -> Submit:
-    """The command of this name (a union of types when there are more than one), or `CommandRejected`.
+def load_command(name: str, payload: object, *, today: date) -> Command:
+    """The command of this name, or `CommandRejected`.
 
     `payload` is what was in the message, read as JSON. `today` is the date in Norway. The error names every
     fault, up to 100; paths start at `command_id` or `agreement`, and a fault of the whole is at `$`.
     """
     try:
-        load = _LOADERS[name]
+        schema = COMMAND_SCHEMAS[name]
     except (KeyError, TypeError):
         raise CommandRejected(
             "There is no command of this name.",
-            [FieldError(_ROOT, "unknown_command", f"Send one of: {', '.join(_LOADERS)}.")],
+            [FieldError(_ROOT, "unknown_command", f"Send one of: {', '.join(COMMAND_SCHEMAS)}.")],
             code="unknown_command",
         ) from None
     if not isinstance(payload, dict):
         raise _rejected([FieldError(_ROOT, "wrong_type", "Send the command as a JSON object.")])
-    return load(payload, today)
+    errors, valid = _check_shape(_schema(schema), payload)
+    errors += _check_rules(name, payload, valid, today)
+    if errors:
+        raise _rejected(errors)
+    return Command(name, valid["command_id"], valid)
 
 
 def valid_command_id(payload: object) -> str | None:
@@ -84,19 +90,26 @@ def valid_command_id(payload: object) -> str | None:
         return None
 
 
-def _load_submit(payload: dict[str, Any], today: date) -> Submit:
-    errors, valid = _check_shape(_schema(SubmitSchema), payload)
-    sent = payload.get("agreement")
-    if isinstance(sent, dict):
-        errors += check_agreement(valid.get("agreement") or {}, sent, today=today)
-    if errors:
-        raise _rejected(errors)
-    return Submit("submit", valid["command_id"], payload, valid["agreement"])
+def _check_rules(
+    name: str, payload: dict[str, Any], valid: Mapping[str, Any], today: date
+) -> list[FieldError]:
+    """The faults that no single field shows."""
+    if name == "submit" and isinstance(payload.get("agreement"), dict):
+        return list(check_agreement(valid.get("agreement") or {}, payload["agreement"], today=today))
+    if name == "complete-signature" and ("signature" in payload) == ("cms" in payload):
+        return [FieldError(_ROOT, "one_of", "Send either signature or cms.")]
+    if name == "sign" and (valid.get("on_behalf") or {}).get("informed") is False:
+        return [FieldError("on_behalf.informed", "not_informed", "Inform the party first; it has to agree.")]
+    return []
 
 
-_LOADERS: Mapping[str, Callable[[dict[str, Any], date], Submit]] = {"submit": _load_submit}
-
-COMMAND_SCHEMAS: Mapping[str, type[StrictSchema]] = {"submit": SubmitSchema}
+COMMAND_SCHEMAS: Mapping[str, type[StrictSchema]] = {
+    "submit": SubmitSchema,
+    "sign": SignSchema,
+    "complete-signature": CompleteSignatureSchema,
+    "decline": DeclineSchema,
+    "cancel": CancelSchema,
+}
 
 
 @cache

@@ -115,12 +115,94 @@ class RenderedData(VersionData):
     document = Obj(StoredObject, "The PDF, with empty signature fields.", required=True)
 
 
+class ToSign(StrictSchema):
+    """What a signing service signs, and what `complete-signature` is to name."""
+
+    prepared = _sha256("Names the prepared signature.")
+    field = Text(
+        40,
+        "The signature field in the PDF.",
+        required=True,
+        pattern=r"[a-z][a-z0-9_]*",
+        form="Send lower-case letters, digits and underscores.",
+    )
+    digest_algorithm = Choice(("sha256", "sha384", "sha512"), "How the document was digested.", required=True)
+    document_digest = Text(
+        128,
+        "Digest of the bytes that are signed, in hexadecimal: the message digest of a CMS.",
+        required=True,
+        pattern=r"[0-9a-f]{64,128}",
+        form="Send hexadecimal digits.",
+    )
+    signed_attributes = Text(
+        16384,
+        "Base64 of the DER of the signed attributes (RFC 5652 section 5.4), over which the signature value is made. "
+        "Not there when sign named no certificate: then a whole CMS is made over the document digest.",
+        pattern=r"[A-Za-z0-9+/]+={0,2}",
+        form="Send base64.",
+    )
+    expires_at = _time("Until when the signature must have come back.")
+
+
 class SignatureRequestedData(VersionData):
-    """It is this party's turn to sign."""
+    """It is this party's turn to sign; with `to_sign`, what its signing service is to sign now."""
 
     role = Choice(ROLES, "The party.", required=True)
     order = Whole(0, 9, "The party's order group.", required=True)
+    method = Choice(("approved", "outside"), "How the party signs.", required=True)
+    deadline = _time("When the version expires if the party has not signed.")
     document = Obj(StoredObject, "The PDF that is to be signed, as it is now.", required=True)
+    to_sign = Obj(ToSign, "What is to be signed, as an answer to the command sign.")
+
+
+class SignatureRefusedData(VersionData):
+    """A signature that came back could not be used, or none came in time. The party can sign again."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    code = Text(
+        64,
+        "Stable code for machines.",
+        required=True,
+        pattern=r"[a-z][a-z0-9_]*",
+        form="Send lower-case letters, digits and underscores.",
+    )
+    message = Text(MAX_MESSAGE, "Why, and the way out, for people.", required=True, multiline=True)
+
+
+def _signed_roles() -> Items:
+    return Items(Choice(ROLES, "A party."), len(ROLES), "The parties that had signed before.", required=True)
+
+
+class DeclinedData(VersionData):
+    """A party will not sign; the version ends."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    reason = Choice(("content", "not_involved", "withdrawn", "other"), "Why.", required=True)
+    signed = _signed_roles()
+
+
+class CancelledData(VersionData):
+    """The case system took the version back."""
+
+    reason = Choice(("wrongly_registered", "replaced", "withdrawn", "other"), "Why.", required=True)
+    signed = _signed_roles()
+
+
+class ExpiredData(VersionData):
+    """The time for signing is over."""
+
+    waiting = Items(Choice(ROLES, "A party."), len(ROLES), "The parties that had not signed.", required=True)
+    signed = _signed_roles()
+
+
+class ReminderData(VersionData):
+    """The version expires soon."""
+
+    what = Choice(("week", "day"), "How long before the end.", required=True)
+    end = _time("When the version expires.")
+    waiting = Items(
+        Choice(ROLES, "A party."), len(ROLES), "The parties whose turn it is to sign.", required=True
+    )
 
 
 class PartySignedData(VersionData):
@@ -190,6 +272,41 @@ class AgreementSignatureRequested(Event):
     data = Obj(SignatureRequestedData, required=True)
 
 
+class AgreementSignatureRefused(Event):
+    """A party's signature could not be used."""
+
+    type = _type("agreement.signature-refused")
+    data = Obj(SignatureRefusedData, required=True)
+
+
+class AgreementDeclined(Event):
+    """A party declined."""
+
+    type = _type("agreement.declined")
+    data = Obj(DeclinedData, required=True)
+
+
+class AgreementCancelled(Event):
+    """A version was cancelled."""
+
+    type = _type("agreement.cancelled")
+    data = Obj(CancelledData, required=True)
+
+
+class AgreementExpired(Event):
+    """A version expired."""
+
+    type = _type("agreement.expired")
+    data = Obj(ExpiredData, required=True)
+
+
+class AgreementReminder(Event):
+    """Parties are reminded."""
+
+    type = _type("agreement.reminder")
+    data = Obj(ReminderData, required=True)
+
+
 class AgreementPartySigned(Event):
     """A party has signed."""
 
@@ -208,6 +325,11 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.rejected": AgreementRejected,
     "agreement.rendered": AgreementRendered,
     "agreement.signature-requested": AgreementSignatureRequested,
+    "agreement.signature-refused": AgreementSignatureRefused,
+    "agreement.declined": AgreementDeclined,
+    "agreement.cancelled": AgreementCancelled,
+    "agreement.expired": AgreementExpired,
+    "agreement.reminder": AgreementReminder,
     "agreement.party-signed": AgreementPartySigned,
     "agreement.signed": AgreementSigned,
 }

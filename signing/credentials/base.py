@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from asn1crypto import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_certificate
 
-from signing.algorithms import Mechanism
+from signing.algorithms import Mechanism, mechanism_for
 from signing.errors import CredentialError
 
 __all__ = ["Credential", "SignerIdentity", "open_credential", "register_scheme"]
@@ -48,6 +51,21 @@ class SignerIdentity:
     def certificate_sha256(self) -> str:
         """SHA-256 of the certificate's DER, in hex."""
         return hashlib.sha256(self.certificate).hexdigest()
+
+    @classmethod
+    def from_certificates(cls, certificates: Sequence[bytes]) -> SignerIdentity:
+        """The identity of the first of these certificates (DER); the others are those above it.
+
+        Raises `CredentialError` for what is no certificate, or one whose key we would not sign with.
+        """
+        try:
+            key = load_der_x509_certificate(certificates[0]).public_key()
+            chain = tuple(load_der_x509_certificate(c).public_bytes(Encoding.DER) for c in certificates[1:])
+        except (ValueError, IndexError, UnsupportedAlgorithm):
+            raise CredentialError(
+                "the certificates cannot be read", remedy="send the signer's certificate first, as DER"
+            ) from None
+        return cls(certificates[0], chain, mechanism_for(key))
 
     def check_validity(self, at: datetime) -> None:
         """Raises `CredentialError` when the certificate is not valid at that time."""

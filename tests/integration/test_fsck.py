@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.office, pytest.mark.pki]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = json.loads((ROOT / "examples/minimal.json").read_text())
-SEALED, SIGNED, LAST = 3, 5, 13
+SEALED, SIGNED, LAST = 3, 6, 15
 """Numbers of entries: the seal's, the first party's, and the last one."""
 
 

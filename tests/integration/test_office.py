@@ -11,8 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from service.adapters.office import Isolation, Office, OfficeSettings, isolation
 from service.adapters.pdf import finish, text
 from service.errors import ConfigurationError, NotArchivable, RenderFailed, RenderTimeout, UnreadableDocument
 from tests.conformance.documents import a4, accessible, add_field, png, saved
+from tests.processes import members, soffice_of, stop, wait_until
 
 pytestmark = pytest.mark.office
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -48,36 +48,6 @@ def shared_office() -> Iterator[Office]:
 def office() -> Iterator[Office]:
     with Office() as office:
         yield office
-
-
-def members(group: int | None) -> dict[int, str]:
-    """The living processes of a process group: pid to name."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            pid, rest = stat.read_text().split(" (", 1)
-            name, fields = rest.rsplit(") ", 1)
-            state, _, pgrp = fields.split()[:3]
-            if int(pgrp) == group and state != "Z":
-                found[int(pid)] = name
-    return found
-
-
-def soffice_of(office: Office) -> int:
-    return next(pid for pid, name in members(office.process_group).items() if name.startswith("soffice"))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "this did not come true in time"
-        threading.Event().wait(0.01)
-
-
-def stop(pid: int) -> None:
-    """Stop a process, and return when it does stand still."""
-    os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: ") T " in Path(f"/proc/{pid}/stat").read_text())
 
 
 def test_converts_a_word_file_with_every_letter(shared_office: Office, docx: bytes) -> None:

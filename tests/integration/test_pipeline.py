@@ -17,7 +17,8 @@ import pytest
 from service.adapters.templates import Catalogue
 from service.bootstrap import open_services
 from service.config import load_settings
-from service.domain.agreement import Agreement, Capability, Status
+from service.domain.agreement import Agreement, Status
+from service.domain.steps import Capability
 from service.errors import AlreadyExists, NotFound, RenderFailed
 from service.pipeline.archive import check_against_log
 from service.pipeline.drive import Rest, drive

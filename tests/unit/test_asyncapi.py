@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import hashlib
 import inspect
 import json
@@ -14,18 +15,24 @@ from typing import Any
 
 import jsonschema
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from service.adapters import producers
+from service.domain import moves
 from service.errors import CommandRejected
 from service.pipeline.intake import _UNKNOWN
 from service.pipeline.render import _DATA_FAULTS
+from service.pipeline.sign import _REFUSALS, PREPARED_LIFETIME
 from service.schemas import event_schema
 from service.schemas.commands import COMMAND_SCHEMAS
 from service.schemas.events import EVENT_SCHEMAS
 from service.schemas.text import Text
 from service.transport import Broker
+from signing import errors
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -226,6 +233,38 @@ def test_the_worked_message_is_the_documents_example() -> None:
     assert published["routing_key"] == channel["address"]
 
 
+def test_every_command_that_follows_is_worked_as_in_the_document() -> None:
+    for name in COMMAND_SCHEMAS.keys() - {"submit"}:
+        found = re.search(rf"#### `{re.escape(name)}`\n.*?```json\n(.*?)\n```", GUIDE, re.DOTALL)
+        assert found, name
+        [example] = MESSAGES[name]["examples"]
+        assert json.loads(found[1]) == example["payload"][1]["command"]
+        assert (DOCS / f"schemas/command-{name}.json").is_file()
+
+
+def test_the_worked_signature_is_over_what_the_event_gives() -> None:
+    sign, complete = (
+        MESSAGES[name]["examples"][0]["payload"][1]["command"] for name in ("sign", "complete-signature")
+    )
+    to_sign = MESSAGES["agreementSignatureRequested"]["examples"][0]["payload"]["data"]["to_sign"]
+    signer, issuer = (x509.load_der_x509_certificate(base64.b64decode(c)) for c in sign["certificates"])
+    signer.verify_directly_issued_by(issuer)
+    attributes = base64.b64decode(to_sign["signed_attributes"])
+    key = signer.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(base64.b64decode(complete["signature"]), attributes, ec.ECDSA(hashes.SHA256()))
+    assert bytes.fromhex(to_sign["document_digest"]) in attributes
+    assert complete["prepared"] == to_sign["prepared"]
+
+
+def test_the_worked_plan_fits() -> None:
+    found = re.search(r"<!-- example: plan -->\n```json\n(.*?)\n```", GUIDE, re.DOTALL)
+    assert found
+    submit = json.loads(part("body"))
+    submit[1]["command"].update(json.loads(found[1]))
+    validator(MESSAGES["submit"]).validate(submit)
+
+
 def test_every_event_has_an_example_that_fits() -> None:
     for name in EVENT_SCHEMAS:
         found = re.search(rf"#### `{re.escape(name)}`\n.*?```json\n(.*?)\n```", GUIDE, re.DOTALL)
@@ -264,9 +303,26 @@ def test_every_code_of_a_refusal_is_in_its_tables_and_no_other() -> None:
     assert told == set(codes())
 
 
+def test_every_code_of_a_refused_signature_is_in_its_table_and_no_other() -> None:
+    table = GUIDE[GUIDE.index("<!-- codes: signature-refused -->") : GUIDE.index("## Refusals")]
+    told = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    source = ast.parse((ROOT / "service/pipeline/sign.py").read_text(encoding="utf-8"))
+    own = {
+        c
+        for node in ast.walk(source)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_refused"
+        for keyword in node.keywords
+        for c in _constants(keyword.value)
+    }
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, _REFUSALS)]
+    assert told == own | {k.code for k in kinds if not k.retryable}
+    lease = int(PREPARED_LIFETIME.total_seconds()) // 60
+    assert f"from `to_sign` until the signature is back | {lease} minutes" in GUIDE
+
+
 def codes() -> Iterator[str]:
     """The codes that a refusal can have, as the code has them."""
-    yield from (*producers._REFUSALS, *_DATA_FAULTS, *_UNKNOWN)
+    yield from (*producers._REFUSALS, *_DATA_FAULTS, *_UNKNOWN, *(code for code, _ in moves._ENDED.values()))
     for function in (CommandRejected, Text):
         yield inspect.signature(function).parameters["code"].default
     places = {"fault": 0, "_error": 1, "FieldError": 1}
@@ -281,7 +337,7 @@ def codes() -> Iterator[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             position = places.get(name)
             if name == "_refused":
-                position = {"senders.py": 0, "intake.py": 1}.get(path.name)
+                position = {"senders.py": 0, "moves.py": 0, "intake.py": 1}.get(path.name)
             if position is not None and len(node.args) > position:
                 yield from _constants(node.args[position])
             if path.parent.name == "schemas" or name == "CommandRejected" or path.name == "drive.py":

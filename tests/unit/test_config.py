@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.config import S3Location, load_settings
-from service.domain.agreement import Capability
+from service.domain.steps import Capability
 from service.errors import ConfigurationError
 
 PRODUCTION = {

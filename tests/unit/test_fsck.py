@@ -304,7 +304,7 @@ def test_a_run_that_ends_between_two_looks_is_no_note(services: Services, store:
 
 def test_an_object_that_was_read_wrongly_once_is_no_error(services: Services, store: MemoryStore) -> None:
     marker = receive(services, "submit", command())
-    (key,) = store.list(f"agreements/{marker.agreement_id}/blobs/")
+    key, *_ = store.list(f"agreements/{marker.agreement_id}/blobs/")
     whole = store.objects[key]
 
     wrong = [whole[:-1]]
@@ -339,7 +339,7 @@ def test_one_object_that_cannot_be_read_does_not_end_the_check(
 ) -> None:
     marker = receive(services, "submit", command())
     store.put("notes.txt", b"")
-    (blob,) = store.list(f"agreements/{marker.agreement_id}/blobs/")
+    blob, *_ = store.list(f"agreements/{marker.agreement_id}/blobs/")
     error = StoreError("the store could not read it: Input/output error", remedy="Check the disk.")
     assert told(Failing(store, blob, error)) == [("key_unknown", "notes.txt"), ("object_unreadable", blob)]
 
@@ -347,7 +347,7 @@ def test_one_object_that_cannot_be_read_does_not_end_the_check(
 def test_what_the_store_itself_calls_altered_is_altered(services: Services, store: MemoryStore) -> None:
     marker = receive(services, "submit", command())
     error = StoreError("not what was written there", code="store_checksum")
-    (blob,) = store.list(f"agreements/{marker.agreement_id}/blobs/")
+    blob, *_ = store.list(f"agreements/{marker.agreement_id}/blobs/")
     assert told(Failing(store, blob, error)) == [("blob_altered", blob)]
     entry = log_key(marker.agreement_id, 0)
     assert told(Failing(store, entry, error)) == [("log_entry_altered", entry)]

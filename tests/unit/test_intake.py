@@ -203,7 +203,7 @@ class CrashingStore(MemoryStore):
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("at", range(1, 7))
 def test_a_crash_at_any_write_is_cured_by_delivering_again(at: int, after: bool) -> None:
     store = CrashingStore(at, after=after)
     given = services(store)
@@ -212,11 +212,11 @@ def test_a_crash_at_any_write_is_cured_by_delivering_again(at: int, after: bool)
         receive(given, "submit", payload)
     marker = receive(given, "submit", payload)
     assert fold(given.ledger.read(marker.agreement_id)).current.command_id == payload["command_id"]
-    assert [m.since for m in given.workbook.of(marker.agreement_id)] == [0 if at < 5 else marker.since]
+    assert [m.since for m in given.workbook.of(marker.agreement_id)] == [0 if at < 6 else marker.since]
 
 
 def test_with_the_queue_lost_the_sweeper_takes_in_what_was_claimed() -> None:
-    store = CrashingStore(5, after=False)  # blob, claim, index and marker are written, the entry is not
+    store = CrashingStore(6, after=False)  # blobs, claim, index and marker are written, the entry is not
     given = services(store)
     with pytest.raises(Crash):
         receive(given, "submit", command())

@@ -1,6 +1,7 @@
 """The command `signert`: one module for each kind of command, what they share in `shared`.
 
     agreements   submit, run, show, fetch, verify
+    parties      sign, complete, decline, cancel
     operations   worker, sweep, fsck
     quarantine   quarantine list, show, resubmit
     templates    templates list, check, lock
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import click
 
 from service.config import load_settings
-from service.entrypoints.cli import agreements, operations, quarantine, templates
+from service.entrypoints.cli import agreements, operations, parties, quarantine, templates
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
 from service.entrypoints.output import error
 from service.errors import SignertError
@@ -43,7 +44,13 @@ def cli(context: click.Context) -> None:
     context.obj = load_settings
 
 
-for _command in (*agreements.COMMANDS, *operations.COMMANDS, quarantine.GROUP, templates.GROUP):
+for _command in (
+    *agreements.COMMANDS,
+    *parties.COMMANDS,
+    *operations.COMMANDS,
+    quarantine.GROUP,
+    templates.GROUP,
+):
     cli.add_command(_command)
 
 

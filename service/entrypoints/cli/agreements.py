@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.bootstrap import event_file, open_broker, open_services, open_trust
+from service.bootstrap import event_file, open_services, open_trust
 from service.config import Settings
 from service.domain.agreement import Agreement, Status, Version
 from service.entrypoints import output
+from service.entrypoints.cli.sending import send, sender_options
 from service.entrypoints.cli.shared import (
     LoadSettings,
     agreement_argument,
     as_json_option,
     no_other_worker,
     open_ledger,
-    open_workbook,
     read_agreement,
     read_json,
-    sender_options,
     settings_option,
     show_agreement,
-    signed_as,
     trust_option,
     write,
 )
@@ -59,30 +57,14 @@ def submit(
     as_json: bool,
 ) -> None:
     """Send the agreement in FILE (JSON; - for standard input) to the queue."""
-    from service.entrypoints.tasks import make_app, send_command
-    from service.pipeline.follow import Rejection, follow
-
     settings = load()
     payload = {"command_id": str(command_id or uuid.uuid4()), "agreement": read_json(file)}
-    signature = signed_as("submit", payload, sign_with, producer)
-    with open_broker(settings) as broker:
-        send_command(make_app(broker, settings), "submit", payload, signature=signature)
-        if not wait:
-            output.sent(payload["command_id"], as_json=as_json)
-            return
-        ledger = open_ledger(settings)
-        with output.progress() as progress:
-            ended = follow(
-                ledger, open_workbook(ledger), "submit", payload,
-                seconds=timeout, observe=progress.entry, parked=progress.parked,
-            )  # fmt: skip
-    if isinstance(ended, Rejection):
-        raise CommandRejected(ended.message, ended.errors, code=ended.code)
+    ended = send(
+        settings, "submit", payload, seconds=timeout if wait else None, steps=True,
+        sign_with=sign_with, producer=producer, as_json=as_json,
+    )  # fmt: skip
     if ended is None:
-        raise SignertError(
-            f"nothing ended within {timeout} s; command {payload['command_id']} is kept and goes on",
-            code="timeout", remedy="Is a worker running (`signert worker`)? Look again with `signert show ID`.",
-        )  # fmt: skip
+        return
     _refuse_rejected(ended)
     show_agreement(settings, ended, as_json=as_json)
 

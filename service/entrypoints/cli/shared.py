@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
-from service.bootstrap import open_store, sign_command, system_clock
+from service.bootstrap import open_store, system_clock
 from service.config import Settings
 from service.domain.agreement import Agreement, fold
 from service.entrypoints import output
@@ -30,10 +30,8 @@ __all__ = [
     "parse_agreement_id",
     "read_agreement",
     "read_json",
-    "sender_options",
     "settings_option",
     "show_agreement",
-    "signed_as",
     "trust_option",
     "write",
 ]
@@ -57,26 +55,6 @@ trust_option = click.option(
 def settings_option(command: _F) -> _F:
     """Hand the command the settings' loader, so that `--help` works with wrong ones."""
     return cast(_F, click.pass_obj(command))
-
-
-def sender_options(command: _F) -> _F:
-    """`--sign-with` and `--producer`: how a command is signed where signatures are required."""
-    key = click.option(
-        "--sign-with",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Sign the command with the private key in this file (JWK).",
-    )
-    name = click.option("--producer", help="The name that the key is registered under.")
-    return key(name(command))
-
-
-def signed_as(name: str, payload: Mapping[str, Any], key: Path | None, producer: str | None) -> str | None:
-    """The command's signature, None when no key is given. Raises `ConfigurationError` for an unfit key."""
-    if (key is None) != (producer is None):
-        raise click.UsageError("--sign-with and --producer go together.")
-    if key is None or producer is None:
-        return None
-    return sign_command(name, payload, producer=producer, key=key)
 
 
 def no_other_worker(capability: object, _agreement_id: str, _run: str) -> None:

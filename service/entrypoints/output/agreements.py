@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.domain.agreement import SEAL, Agreement, PartyStatus, Status, Version
+from service.domain.agreement import SEAL, Agreement, Party, PartyStatus, Status, Version
 from service.domain.log import Entry
 from service.domain.presentation import ROLES
+from service.domain.steps import end_of
 from service.entrypoints.output.steps import step_text
 from service.entrypoints.output.text import STEP_WIDTH, print_json
 from service.pipeline.ledger import blob_key
@@ -56,8 +57,13 @@ def agreement(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parke
     click.echo(f"  template  {version.template} {version.template_version} ({version.language})")
     click.echo("Parties")
     for party in sorted(version.parties, key=lambda p: (p.order, p.role)):
-        when = f"{party.signed_at}" if party.signed_at else ""
-        click.echo(f"  {party.order}  {party.role:12} {party.status:8} {when}".rstrip())
+        click.echo(
+            f"  {party.order}  {party.role:12} {party.status:14} {_party_text(version, party)}".rstrip()
+        )
+    if asked := _signing_now(version, entries):
+        click.echo(f"Signing now: {asked['field']}, until {asked['expires_at']}")
+        click.echo(f"  prepared  {asked['prepared']}")
+        click.echo(f"  {asked['digest_algorithm']:8}  {asked['document_digest']}")
     click.echo("Log")
     before: datetime | None = None
     for entry in entries:
@@ -88,9 +94,19 @@ def _agreement_json(found: Agreement, entries: Sequence[Entry], parked: Sequence
                 "template": {"name": version.template, "version": version.template_version},
                 "language": version.language,
                 "parties": [
-                    {"role": p.role, "order": p.order, "status": p.status, "signed_at": p.signed_at}
+                    {
+                        "role": p.role,
+                        "order": p.order,
+                        "status": p.status,
+                        "method": p.method,
+                        "requested_at": p.requested_at,
+                        "deadline": p.deadline,
+                        "signed_at": p.signed_at,
+                    }
                     for p in version.parties
                 ],
+                "expires_at": end_of(version) if version.status is Status.SIGNING else None,
+                "signing_now": _signing_now(version, entries),
                 "next": [p.role for p in version.open_parties() if p.status is PartyStatus.WAITING],
                 "documents": _documents(found.id, version) if version.status is Status.SIGNED else {},
             }
@@ -100,6 +116,24 @@ def _agreement_json(found: Agreement, entries: Sequence[Entry], parked: Sequence
         "errors": _errors(entries),
         "waiting": [vars(p) for p in parked],
     }
+
+
+def _signing_now(version: Version, entries: Sequence[Entry]) -> Mapping[str, str] | None:
+    """What a party has for a short while, to sign it outside: as the event has told it."""
+    if version.prepared is None or version.prepared.lease_until is None:
+        return None
+    prepared = next(e for e in reversed(entries) if e.type == "signature-prepared")
+    found: Mapping[str, str] = prepared.occurrences[0].data["to_sign"]
+    return found
+
+
+def _party_text(version: Version, party: Party) -> str:
+    """When a party signed; or by which means and until when it is to."""
+    if party.signed_at:
+        return party.signed_at
+    if party.status is not PartyStatus.WAITING or party.requested_at is None:
+        return ""
+    return f"{party.method}, asked {party.requested_at}, until {party.deadline or end_of(version)}"
 
 
 def _errors(entries: Sequence[Entry]) -> list[Mapping[str, str]]:

@@ -19,34 +19,32 @@ if TYPE_CHECKING:
 __all__ = ["Steps", "progress", "step_text"]
 
 
+_TEXTS = {
+    "submitted": "taken in and validated",
+    "rendered": "rendered as PDF/A with signature fields",
+    "signature-requested": "asked to sign: {asked}",
+    "signature-approved": "{role} signs now",
+    "signature-prepared": "signature of {field} prepared",
+    "signature-received": "signature of {field} came back",
+    "signature-discarded": "prepared signature of {field} discarded: {reason}",
+    "sealed": "sealed by the organisation",
+    "party-signed": "signed by {field}",
+    "reminded": "reminded: a {what} left",
+    "declined": "declined by {role}: {reason}",
+    "cancelled": "cancelled: {reason}",
+    "expired": "expired",
+    "augmented": "evidence and document timestamp added",
+    "verified": "verified: {indication}",
+    "receipt-rendered": "receipt written",
+    "signed": "receipt sealed; the agreement is signed",
+    "rejected": "refused: {code}",
+}
+
+
 def step_text(entry: Entry) -> str:
     """An entry of the log in words."""
-    field = entry.data.get("field", "")
-    match entry.type:
-        case "submitted":
-            return "taken in and validated"
-        case "rendered":
-            return "rendered as PDF/A with signature fields"
-        case "signature-prepared":
-            return f"signature of {field} prepared"
-        case "signature-discarded":
-            return f"prepared signature of {field} discarded: {entry.data['reason']}"
-        case "sealed":
-            return "sealed by the organisation"
-        case "party-signed":
-            return f"signed by {field}"
-        case "augmented":
-            return "evidence and document timestamp added"
-        case "verified":
-            return f"verified: {entry.data['indication']}"
-        case "receipt-rendered":
-            return "receipt written"
-        case "signed":
-            return "receipt sealed; the agreement is signed"
-        case "rejected":
-            return f"refused: {entry.data['code']}"
-        case _:
-            return entry.type
+    asked = ", ".join(r["role"] for r in entry.data.get("requests", ()))
+    return _TEXTS.get(entry.type, entry.type).format_map({**entry.data, "asked": asked})
 
 
 class Steps:

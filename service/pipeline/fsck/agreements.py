@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from service.domain.agreement import Agreement, fold, next_step
+from service.domain.agreement import Agreement, fold
 from service.domain.log import Entry
 from service.domain.ports import ObjectStore
-from service.errors import NotFound
+from service.domain.steps import Step, next_step
+from service.errors import NotFound, StoreError
 from service.pipeline.fsck.findings import Finding
 from service.pipeline.fsck.reading import FOLD_FAULTS, Blobs, Examined, read_log
 from service.pipeline.fsck.versions import check_version
@@ -51,7 +53,7 @@ def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | N
         _check_index(examined, agreement)
         _check_motion(examined, agreement, markers)
     blobs.read_rest()
-    if agreement and next_step(agreement) is None:  # before that, a blob's entry may be about to be written
+    if agreement and _step(agreement) is None:  # before that, a blob's entry may be about to be written
         for key in sorted(set(blob_keys) - blobs.named):
             examined.say("blob_orphaned", key, "no entry of the log names this blob: a crash left it")
     return examined
@@ -81,7 +83,8 @@ def read_claim(body: bytes) -> dict[str, str] | None:
     """What a command id stands for; None when the bytes do not tell."""
     try:
         claim = json.loads(body)
-        return {name: str(claim[name]) for name in ("command_id", "agreement_id", "payload_sha256")}
+        found = {name: str(claim[name]) for name in ("command_id", "agreement_id", "payload_sha256")}
+        return found | ({"refused": "yes"} if claim.get("refused") else {})
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -103,6 +106,11 @@ class Markers:
     readable: tuple[Marker, ...]
 
 
+def _step(agreement: Agreement) -> Step | None:
+    """What was to be done when the last entry was written. What time alone brings, the sweeper finds by `due/`."""
+    return next_step(agreement, datetime.fromisoformat(agreement.head.at))
+
+
 def _read_markers(examined: Examined, agreement_id: str) -> Markers:
     keys = tuple(examined.store.list(f"work/{agreement_id}/"))
     return Markers(keys, tuple(m for key in keys if (m := read_marker(examined, key))))
@@ -114,7 +122,9 @@ def read_marker(examined: Examined, key: str) -> Marker | None:
         return Marker.parse(key, examined.store.get(key))
     except NotFound:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except StoreError as exc:
+        if exc.code != "marker_unreadable":
+            raise
         examined.say("marker_unreadable", key, "no worker can read this work marker")
         return None
 
@@ -125,7 +135,7 @@ def _check_motion(examined: Examined, agreement: Agreement, markers: Markers) ->
     The markers were read before the log: a run's marker is there before its first entry and until after its last one.
     So with no marker and an open log nobody drives it, unless a run began between the two looks.
     """
-    step = next_step(agreement)
+    step = _step(agreement)
     for marker in markers.readable:
         if parked := marker.parked:
             said = (

@@ -17,7 +17,11 @@ from service.pipeline.ledger import blob_key
 __all__ = ["Blobs", "Examined", "Log", "named_blobs", "read_entry", "read_log"]
 
 BLOB_FIELDS: Final[Mapping[str, str]] = {
+    "values_sha256": "json",
     "input_sha256": "json",
+    "certificates_sha256": "json",
+    "evidence_sha256": "json",
+    "answer_sha256": "json",
     "docx_sha256": "docx",
     "prepared_sha256": "prepared",
     "report_sha256": "json",

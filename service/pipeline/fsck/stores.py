@@ -172,7 +172,7 @@ class StoreCheck:
         if claim is None or claim["command_id"] != place[1]:
             yield finding("claim_unreadable", key, "it does not tell what the command id stands for")
             return
-        if not self._is_in_log(claim):
+        if "refused" not in claim and not self._is_in_log(claim):
             self._suspect(claim)
 
     def _suspect(self, claim: Claim) -> None:
@@ -298,6 +298,7 @@ class StoreCheck:
 
     _CHECKS: Final = {
         "commands": (rf"commands/({_UUID})\.json", _command),
+        "due": (rf"due/\d{{4}}-\d\d-\d\d/{_UUID}/\d{{4}}-[a-z]{{1,20}}", _known),
         "index": (rf"index/case/({_SEGMENT})/({_SEGMENT})/({_UUID})", _index),
         "outbox": (rf"outbox/({_SHA256})", _outbox),
         "probe": (rf"probe/{_SEGMENT}", _known),  # of S3, when a worker starts

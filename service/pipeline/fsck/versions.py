@@ -181,7 +181,7 @@ def _stated(agreement: Agreement, version: Version, document: bytes | None) -> d
     }
     if document is not None:
         stated["document.sha512"] = hashlib.sha512(document).hexdigest()
-    for party in version.parties:
+    for party in version.signers:
         stated[f"signatures.{party.role}.certificate.sha256"] = party.certificate_sha256
     return stated
 
@@ -190,7 +190,7 @@ def _as_object(receipt: bytes) -> Any:
     """The receipt, its signatures by role; None for what is no receipt."""
     try:
         found = json.loads(receipt)
-        return {**found, "signatures": {s["role"]: s for s in found["signatures"]}}
+        return {**found, "signatures": {s["field"]: s for s in found["signatures"]}}
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 

@@ -1,0 +1,176 @@
+"""What the parties and the case system may do to an agreement in its present state.
+
+Each function gives the entry to append, or raises `CommandRejected` with the reason and the way out. Nothing that
+is signed is undone by any of them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from service.domain.agreement import Agreement, Method, Party, PartyStatus, Status, Version
+from service.domain.log import Draft, Occurrence, timestamp
+from service.domain.steps import end_of
+from service.errors import CommandRejected, FieldError
+
+__all__ = ["approve", "cancel", "decline", "receive_answer"]
+
+_ENDED = {
+    Status.COMPLETED: ("already_signed", "All parties have signed this version."),
+    Status.SIGNED: ("already_signed", "All parties have signed this version."),
+    Status.DECLINED: ("declined", "A party has declined; send a new agreement."),
+    Status.CANCELLED: ("cancelled", "This version is cancelled; send a new agreement."),
+    Status.EXPIRED: ("expired", "The time for signing is over; send a new agreement."),
+    Status.REJECTED: ("rejected", "This version never became a document; send a new agreement."),
+}
+
+
+def approve(
+    agreement: Agreement,
+    *,
+    number: int | None,
+    role: str,
+    certificates_sha256: str | None,
+    evidence_sha256: str | None,
+    by: str | None = None,
+    reason: str | None = None,
+    now: datetime,
+) -> Draft:
+    """The command `sign`: this party signs now, by its key that we reach or by one outside.
+
+    With `by`, that party signs in its place, for a `reason`.
+    """
+    version = _version(agreement, number)
+    party = _party(version, role)
+    _refuse_if_done(party)
+    if version.status is not Status.SIGNING or party.requested_at is None:
+        raise _refused(
+            "not_your_turn", "role", "Wait for the event agreement.signature-requested for this role."
+        )
+    moment = timestamp(now)
+    if moment >= end_of(version):
+        raise _refused("deadline_passed", "role", "The time for signing is over.")
+    lease = version.prepared.lease_until if version.prepared else None
+    if lease and lease > moment and version.prepared and version.prepared.field != role:
+        raise _refused("signing_in_progress", "role", f"Another party is signing; try again after {lease}.")
+    if by:
+        _check_on_behalf(version, party, by)
+    elif party.method is Method.AUTOMATIC:
+        raise _refused(
+            "signs_automatically", "role", "Nothing is to be done: this party's key is used by itself."
+        )
+    if party.method is Method.APPROVED and certificates_sha256 and not by:
+        raise _refused(
+            "certificates_not_expected",
+            "certificates",
+            "This party signs with a key that the service reaches.",
+        )
+    if party.approval and version.prepared and version.prepared.field == role and (lease or "") > moment:
+        raise _refused("signing_in_progress", "role", f"This party is signing already, until {lease}.")
+    return Draft(
+        "signature-approved",
+        {
+            "role": role,
+            "by": by,
+            "reason": reason,
+            "certificates_sha256": certificates_sha256,
+            "evidence_sha256": evidence_sha256,
+        },
+    )
+
+
+def _check_on_behalf(version: Version, party: Party, by: str) -> None:
+    """The adviser may sign for the participant, once the employer has (DOMAIN: "On behalf of the participant")."""
+    if party.role != "participant":
+        raise _refused("not_on_behalf", "on_behalf", "Only the participant can be signed for in this way.")
+    if all(p.role != by for p in version.parties):
+        raise _refused("no_such_party", "on_behalf.by", "The agreement has no party of this role.")
+    if any(p.role == "employer" and p.status is not PartyStatus.SIGNED for p in version.signers):
+        raise _refused("employer_first", "on_behalf", "The employer signs first. Send it again after that.")
+
+
+def receive_answer(
+    agreement: Agreement,
+    *,
+    number: int | None,
+    role: str,
+    prepared_sha256: str,
+    kind: str,
+    answer_sha256: str,
+    evidence_sha256: str | None,
+    now: datetime,
+) -> Draft:
+    """The command `complete-signature`: a signature made outside has come back. It is checked when it is embedded."""
+    version = _version(agreement, number)
+    party = _party(version, role)
+    _refuse_if_done(party)
+    prepared = version.prepared
+    if prepared is None or prepared.field != role or prepared.lease_until is None:
+        raise _refused(
+            "nothing_to_complete", "role", "Send `sign` for this role first, and sign what it gives."
+        )
+    if prepared.blob_sha256 != prepared_sha256 or prepared.base_sha256 != version.document.sha256:
+        raise _refused("stale_signature", "prepared", "It is for another revision. Send `sign` again.")
+    if prepared.answer:
+        raise _refused("already_received", "prepared", "A signature for this was received already.")
+    if timestamp(now) > prepared.lease_until:
+        raise _refused("signature_too_late", "prepared", "It came too late. Send `sign` again.")
+    return Draft(
+        "signature-received",
+        {
+            "field": role,
+            "prepared_sha256": prepared_sha256,
+            "kind": kind,
+            "answer_sha256": answer_sha256,
+            "evidence_sha256": evidence_sha256,
+        },
+    )
+
+
+def decline(agreement: Agreement, *, number: int | None, role: str, reason: str) -> Draft:
+    """The command `decline`: a party will not sign, and so the version ends."""
+    version = _version(agreement, number)
+    _refuse_if_done(_party(version, role))
+    told = {"role": role, "reason": reason, "signed": _signed(version)}
+    return Draft("declined", {"role": role, "reason": reason}, (Occurrence("agreement.declined", told),))
+
+
+def cancel(agreement: Agreement, *, number: int | None, reason: str) -> Draft:
+    """The command `cancel`: the case system takes the version back before all have signed."""
+    version = _version(agreement, number)
+    told = {"reason": reason, "signed": _signed(version)}
+    return Draft("cancelled", {"reason": reason}, (Occurrence("agreement.cancelled", told),))
+
+
+def _signed(version: Version) -> list[str]:
+    return [p.role for p in version.parties if p.status is PartyStatus.SIGNED]
+
+
+def _version(agreement: Agreement, number: int | None) -> Version:
+    """The current version, which is the one meant and still open."""
+    version = agreement.current
+    if number is not None and number != version.number:
+        raise _refused("another_version", "version", f"The current version is {version.number}.")
+    if not version.status.is_open:
+        code, way_out = _ENDED[version.status]
+        raise _refused(code, "agreement_id", way_out)
+    return version
+
+
+def _party(version: Version, role: str) -> Party:
+    party = next((p for p in version.parties if p.role == role), None)
+    if party is None:
+        raise _refused("no_such_party", "role", "The agreement has no party of this role.")
+    return party
+
+
+def _refuse_if_done(party: Party) -> None:
+    if party.status is PartyStatus.SIGNED:
+        raise _refused("already_signed", "role", "This party has signed; nothing more is needed.")
+    if party.status is PartyStatus.NOT_APPLICABLE:
+        raise _refused("signs_not", "role", "Somebody else signs for this party.")
+
+
+def _refused(code: str, path: str, message: str) -> CommandRejected:
+    fault = FieldError(path, code, message)
+    return CommandRejected(f"the agreement does not allow this: {message}", [fault], code=code)

@@ -1,0 +1,149 @@
+"""The step that comes next for an agreement, and when to look at it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from service.domain.agreement import SEAL, Agreement, Method, Party, Status, Version
+from service.domain.log import timestamp
+
+__all__ = ["Capability", "Step", "StepKind", "end_of", "next_step", "wakes"]
+
+
+class Capability(StrEnum):
+    """What a worker may do: LibreOffice runs where no key is, and keys are where no LibreOffice runs."""
+
+    RENDER = "render"
+    SIGN = "sign"
+
+
+class StepKind(StrEnum):
+    RENDER = "render"
+    REQUEST = "request"
+    PREPARE = "prepare"
+    SIGN = "sign"
+    GIVE_UP = "give-up"
+    """Discard a prepared signature that did not come back in time."""
+    REMIND = "remind"
+    EXPIRE = "expire"
+    AUGMENT = "augment"
+    VERIFY = "verify"
+    RENDER_RECEIPT = "render-receipt"
+    ISSUE_RECEIPT = "issue-receipt"
+
+
+_RENDERED = {StepKind.RENDER, StepKind.RENDER_RECEIPT}
+
+WARNINGS: Mapping[str, timedelta] = {"day": timedelta(days=1), "week": timedelta(days=7)}
+"""How long before the end the waiting parties are reminded; the most urgent first."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do for a version; `field` is the signature field, or which reminder."""
+
+    kind: StepKind
+    field: str | None = None
+
+    @property
+    def capability(self) -> Capability:
+        return Capability.RENDER if self.kind in _RENDERED else Capability.SIGN
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.field}" if self.field else str(self.kind)
+
+
+def next_step(agreement: Agreement, now: datetime) -> Step | None:
+    """What is to be done now, or None when the agreement rests: at its end, or until somebody acts."""
+    version = agreement.current
+    match version.status:
+        case Status.SUBMITTED:
+            return Step(StepKind.RENDER)
+        case Status.RENDERED:
+            return Step(StepKind.SIGN if _ready(version, SEAL) else StepKind.PREPARE, SEAL)
+        case Status.SIGNING:
+            return _signing(version, timestamp(now))
+        case Status.COMPLETED:
+            if not version.augmented:
+                return Step(StepKind.AUGMENT)
+            if version.report_sha256 is None:
+                return Step(StepKind.VERIFY)
+            if version.receipt_sha256 is None:
+                return Step(StepKind.RENDER_RECEIPT)
+            return Step(StepKind.ISSUE_RECEIPT)
+        case _:
+            return None
+
+
+def _signing(version: Version, now: str) -> Step | None:
+    """Within the lowest order group that is not done, whoever can sign does; a person who signs is not overtaken."""
+    group = version.open_parties()
+    if any(p.requested_at is None for p in group):
+        return Step(StepKind.REQUEST)
+    prepared = version.prepared
+    if prepared and prepared.answer:
+        return Step(StepKind.SIGN, prepared.field)
+    if prepared and (prepared.lease_until or "") > now:
+        return _reminder(version, now)
+    if now >= end_of(version):
+        return Step(StepKind.EXPIRE)
+    if prepared and prepared.lease_until:
+        return Step(StepKind.GIVE_UP, prepared.field)
+    party = next(filter(_may_sign, group), None)
+    if party:
+        return Step(StepKind.SIGN if _ready(version, party.role) else StepKind.PREPARE, party.role)
+    return _reminder(version, now)
+
+
+def _may_sign(party: Party) -> bool:
+    return party.method is Method.AUTOMATIC or party.approval is not None
+
+
+def _ready(version: Version, field: str) -> bool:
+    """Whether the field's signature is prepared, and for the newest revision."""
+    prepared = version.prepared
+    return bool(prepared and prepared.field == field and prepared.base_sha256 == version.document.sha256)
+
+
+def end_of(version: Version) -> str:
+    """When the version expires, unless it comes further: the first of its own end and the asked parties' deadlines."""
+    changed = datetime.fromisoformat(version.changed_at)
+    own = timestamp(changed + timedelta(days=version.expires_after_days))
+    return min([own, *(p.deadline for p in version.open_parties() if p.deadline)])
+
+
+def _reminder(version: Version, now: str) -> Step | None:
+    end = end_of(version)
+    for what, _ in _warnings(version, end):
+        if (what, end) in version.warned:
+            return None  # a more urgent one was given already
+        if now >= _before(end, WARNINGS[what]):
+            return Step(StepKind.REMIND, what)
+    return None
+
+
+def _warnings(version: Version, end: str) -> Iterator[tuple[str, str]]:
+    """The warnings of this end that make sense: none before the parties were asked."""
+    for what, early in WARNINGS.items():
+        moment = _before(end, early)
+        if moment > version.changed_at:
+            yield what, moment
+
+
+def _before(end: str, early: timedelta) -> str:
+    return timestamp(datetime.fromisoformat(end) - early)
+
+
+def wakes(agreement: Agreement) -> list[tuple[str, str]]:
+    """When a resting agreement is to be looked at again, and what for: `[(time, what)]`, in order of time."""
+    version = agreement.current
+    if version.status is not Status.SIGNING:
+        return []
+    end = end_of(version)
+    found = [(end, "expire"), *((moment, what) for what, moment in _warnings(version, end))]
+    if version.prepared and version.prepared.lease_until:
+        found.append((version.prepared.lease_until, "lease"))
+    return sorted(found)

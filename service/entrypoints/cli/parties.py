@@ -1,0 +1,167 @@
+"""Commands of the parties and the case system about an agreement: sign, complete, decline, cancel."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from service.bootstrap import read_certificates
+from service.domain.agreement import Agreement
+from service.domain.presentation import ROLES
+from service.entrypoints.cli.sending import send, sender_options
+from service.entrypoints.cli.shared import (
+    LoadSettings,
+    agreement_argument,
+    as_json_option,
+    open_ledger,
+    parse_agreement_id,
+    read_agreement,
+    settings_option,
+    show_agreement,
+)
+from service.errors import SignertError
+from service.pipeline.ledger import Ledger
+
+__all__ = ["COMMANDS"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_WAIT_SECONDS = 120
+
+role_option = click.option("--role", type=click.Choice(ROLES), required=True, help="The party.")
+file_type = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _common(command: _F) -> _F:
+    """What each of these commands takes: the agreement, how it is sent, and whether its effect is awaited."""
+    wait = click.option("--wait/--no-wait", default=True, help="Wait until it is taken in.  [default: wait]")
+    wrapped = settings_option(as_json_option(sender_options(wait(command))))
+    return agreement_argument(wrapped)
+
+
+@click.command()
+@role_option
+@click.option(
+    "--certificate",
+    type=file_type,
+    help="For a signing service that returns a bare signature value: the signer's certificate and those above (PEM).",
+)
+@click.option(
+    "--by-adviser",
+    "reason",
+    type=click.Choice(["no_bankid", "reserved", "digital_skills"]),
+    help="The adviser signs for the participant, for this REASON; the participant is informed and agrees.",
+)
+@_common
+def sign(
+    load: LoadSettings,
+    agreement_id: str,
+    role: str,
+    certificate: Path | None,
+    reason: str | None,
+    **sending: Any,
+) -> None:
+    """Say that a party signs now.
+
+    A party whose key the service reaches is signed for. For one that signs outside, what is to be signed is printed:
+    sign it within fifteen minutes and send the result with `signert complete`.
+    """
+    fields: dict[str, Any] = {"role": role}
+    if certificate:
+        fields["certificates"] = [base64.b64encode(c).decode() for c in read_certificates(certificate)]
+    if reason:
+        fields["on_behalf"] = {"by": "adviser", "reason": reason, "informed": True}
+    _send(load, "sign", agreement_id, fields, **sending)
+
+
+@click.command()
+@role_option
+@click.option("--prepared", required=True, help="The `prepared` that `sign` printed.")
+@click.option("--signature", type=file_type, help="File with the bare signature value.")
+@click.option("--cms", type=file_type, help="File with the detached CMS (DER).")
+@_common
+def complete(
+    load: LoadSettings,
+    agreement_id: str,
+    role: str,
+    prepared: str,
+    signature: Path | None,
+    cms: Path | None,
+    **sending: Any,
+) -> None:
+    """Bring back a signature that was made outside."""
+    if (signature is None) == (cms is None):
+        raise click.UsageError("Give either --signature or --cms.")
+    name, path = ("signature", signature) if signature else ("cms", cms)
+    assert path is not None
+    made = {name: base64.b64encode(path.read_bytes()).decode()}
+    _send(load, "complete-signature", agreement_id, {"role": role, "prepared": prepared, **made}, **sending)
+
+
+@click.command()
+@role_option
+@click.option(
+    "--reason", type=click.Choice(["content", "not_involved", "withdrawn", "other"]), default="other"
+)
+@_common
+def decline(load: LoadSettings, agreement_id: str, role: str, reason: str, **sending: Any) -> None:
+    """Say that a party will not sign: the version ends, and all are told."""
+    _send(load, "decline", agreement_id, {"role": role, "reason": reason}, **sending)
+
+
+@click.command()
+@click.option(
+    "--reason",
+    type=click.Choice(["wrongly_registered", "replaced", "withdrawn", "other"]),
+    default="other",
+)
+@_common
+def cancel(load: LoadSettings, agreement_id: str, reason: str, **sending: Any) -> None:
+    """Take a version back before all have signed."""
+    _send(load, "cancel", agreement_id, {"reason": reason}, **sending)
+
+
+COMMANDS = (sign, complete, decline, cancel)
+
+
+def _send(
+    load: LoadSettings,
+    name: str,
+    agreement_id: str,
+    fields: Mapping[str, Any],
+    *,
+    wait: bool,
+    sign_with: Path | None,
+    producer: str | None,
+    as_json: bool,
+) -> None:
+    settings = load()
+    agreement = read_agreement(settings, agreement_id)
+    payload = {
+        "command_id": str(uuid.uuid4()),
+        "agreement_id": parse_agreement_id(agreement_id),
+        "version": agreement.current.number,
+        **fields,
+    }
+    ended = send(
+        settings, name, payload, seconds=_WAIT_SECONDS if wait else None,
+        sign_with=sign_with, producer=producer, as_json=as_json,
+    )  # fmt: skip
+    if ended is not None:
+        _refuse_discarded(open_ledger(settings), ended, payload["command_id"])
+        show_agreement(settings, ended, as_json=as_json)
+
+
+def _refuse_discarded(ledger: Ledger, agreement: Agreement, command_id: object) -> None:
+    """Raise what a party was told when the command was taken in, but its signature could not be used."""
+    entries = ledger.read(agreement.id)
+    taken_in = next(e.seq for e in entries if e.data.get("command_id") == command_id)
+    for entry in entries[taken_in:]:
+        for told in entry.occurrences:
+            if told.type == "agreement.signature-refused":
+                remedy = "The party can sign again."
+                raise SignertError(told.data["message"], code=told.data["code"], remedy=remedy)

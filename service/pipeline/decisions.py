@@ -1,0 +1,62 @@
+"""What a command does to an agreement that is there: its entry, made by the domain, its large parts stored as blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+from service.domain import moves
+from service.domain.agreement import Agreement
+from service.domain.log import Draft
+from service.pipeline.services import Services
+
+__all__ = ["decide"]
+
+
+def decide(services: Services, agreement: Agreement, name: str, values: Mapping[str, Any]) -> Draft:
+    """The entry that the command `name` appends. Raises `CommandRejected` when the state does not allow it.
+
+    May be called any number of times: what it stores is named by its content.
+    """
+    number = values.get("version")
+
+    def keep(field: str) -> str | None:
+        return _kept(services, agreement.id, values[field]) if field in values else None
+
+    match name:
+        case "sign":
+            return moves.approve(
+                agreement,
+                number=number,
+                role=values["role"],
+                certificates_sha256=keep("certificates"),
+                evidence_sha256=keep("evidence"),
+                by=values.get("on_behalf", {}).get("by"),
+                reason=values.get("on_behalf", {}).get("reason"),
+                now=services.clock.now(),
+            )
+        case "complete-signature":
+            kind = "cms" if "cms" in values else "signature"
+            answer_sha256 = keep(kind)
+            assert answer_sha256 is not None
+            return moves.receive_answer(
+                agreement,
+                number=number,
+                role=values["role"],
+                prepared_sha256=values["prepared"],
+                kind=kind,
+                answer_sha256=answer_sha256,
+                evidence_sha256=keep("evidence"),
+                now=services.clock.now(),
+            )
+        case "decline":
+            return moves.decline(agreement, number=number, role=values["role"], reason=values["reason"])
+        case "cancel":
+            return moves.cancel(agreement, number=number, reason=values["reason"])
+    raise AssertionError(name)
+
+
+def _kept(services: Services, agreement_id: str, value: object) -> str:
+    return services.ledger.put_blob(agreement_id, rfc8785.dumps(value), "json")  # type: ignore[arg-type]

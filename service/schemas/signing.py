@@ -1,0 +1,164 @@
+"""What parties and case systems say about signing: the plan, and the commands that follow a submitted agreement."""
+
+from __future__ import annotations
+
+from service.domain.presentation import ROLES
+from service.schemas.fields import Choice, Flag, Items, Obj, StrictSchema, Uuid, Whole
+from service.schemas.text import Text
+
+__all__ = ["CancelSchema", "CompleteSignatureSchema", "DeclineSchema", "SignSchema", "SigningPlan"]
+
+MAX_CERTIFICATE, MAX_CHAIN = 16 * 1024, 8
+MAX_CMS = 256 * 1024
+MAX_VERSION = 9999
+_BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+
+
+def _base64(max_length: int, description: str, *, required: bool = False) -> Text:
+    return Text(
+        max_length, description, required=required, pattern=_BASE64, form="Send base64 (RFC 4648 section 4)."
+    )
+
+
+class PlannedParty(StrictSchema):
+    """How and until when one party signs."""
+
+    method = Choice(
+        ("automatic", "approved", "outside"),
+        "automatic: by a key that the service reaches, when it is the party's turn. approved: by such a key, when the "
+        "command sign says so. outside: by another signing service or a smart card. Left out, the configuration says.",
+    )
+    deadline_days = Whole(1, 90, "Days to sign in, counted from the party's turn.")
+    level = Choice(
+        ("substantial", "high"),
+        "Level of assurance (eIDAS) that a signature made outside must have, by its certificate or by its evidence.",
+    )
+
+
+class PlannedParties(StrictSchema):
+    """The parties for which something is planned, by role."""
+
+    for _role in ROLES:
+        locals()[_role] = Obj(PlannedParty)
+    del _role
+
+
+class SigningPlan(StrictSchema):
+    """How and until when the parties sign. None of it is printed in the document."""
+
+    expires_after_days = Whole(
+        1, 365, "Days without a signature after which the agreement expires; 84 (twelve weeks) when left out."
+    )
+    deadline_days = Whole(1, 90, "Days that each order group has to sign in, counted from its turn.")
+    parties = Obj(PlannedParties)
+
+
+class Evidence(StrictSchema):
+    """What the provider says of how a person was identified. It is kept, and not printed."""
+
+    method = Text(
+        40,
+        "The means, e.g. bankid, buypass, idporten.",
+        required=True,
+        pattern=r"[a-z0-9][a-z0-9._-]*",
+        form="Send lower-case letters, digits, full stop, underscore and hyphen.",
+    )
+    level = Choice(("substantial", "high"), "Level of assurance (eIDAS).", required=True)
+    time = Text(
+        32,
+        "When the person was identified, in UTC.",
+        required=True,
+        pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z",
+        form="Send an RFC 3339 time in UTC.",
+        json_format="date-time",
+    )
+    reference = Text(200, "The provider's reference to the event.")
+    subject_serial = Text(
+        100, "Serial number in the subject of the person's certificate, where it is not the identity number."
+    )
+    national_id = Text(
+        11,
+        "The identity number that the provider knows for that serial number.",
+        pattern=r"[0-9]{11}",
+        form="Send eleven digits.",
+    )
+
+
+class OnBehalf(StrictSchema):
+    """Somebody else signs in a party's place, because the party cannot sign digitally."""
+
+    by = Choice(("adviser",), "Who signs.", required=True)
+    reason = Choice(
+        ("no_bankid", "reserved", "digital_skills"),
+        "Why: no electronic identity, reserved against digital contact, lacks digital skills. It is kept in the log, "
+        "and not printed in the document.",
+        required=True,
+    )
+    informed = Flag("That the party is informed and agrees; only true is taken.", required=True)
+
+
+class _Follows(StrictSchema):
+    """A command about an agreement that is there."""
+
+    command_id = Uuid(
+        "The producer's id of this command. The same id again, with the same content, is answered once.",
+        required=True,
+    )
+    agreement_id = Uuid("The agreement.", required=True)
+    version = Whole(1, MAX_VERSION, "The version that is meant; the current one when left out.")
+
+
+class SignSchema(_Follows):
+    """The command `sign`: this party signs now."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    certificates = Items(
+        _base64(MAX_CERTIFICATE, "A certificate: base64 of its DER."),
+        MAX_CHAIN,
+        "For a party that signs outside and whose signing service makes a bare signature value: the signer's "
+        "certificate first, then those above it. Left out, the service makes a whole CMS.",
+        min_items=1,
+    )
+    evidence = Obj(Evidence)
+    on_behalf = Obj(OnBehalf)
+
+
+class CompleteSignatureSchema(_Follows):
+    """The command `complete-signature`: what a signing service made of what `sign` gave."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    prepared = Text(
+        64,
+        "The `prepared` of the event that gave what is to be signed.",
+        required=True,
+        pattern=r"[0-9a-f]{64}",
+        form="Send 64 hexadecimal digits.",
+    )
+    signature = _base64(
+        4096, "The signature value over the signed attributes: ECDSA as DER, or RSASSA-PSS. Or send cms."
+    )
+    cms = _base64(
+        MAX_CMS, "A detached CMS SignedData over the document's bytes (PAdES, CAdES). Or send signature."
+    )
+    evidence = Obj(Evidence)
+
+
+class DeclineSchema(_Follows):
+    """The command `decline`: a party will not sign, and the version ends."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    reason = Choice(
+        ("content", "not_involved", "withdrawn", "other"),
+        "Why: the content is not right, the person is not involved, no longer wanted, other.",
+        required=True,
+    )
+
+
+class CancelSchema(_Follows):
+    """The command `cancel`: the case system takes the version back before all have signed."""
+
+    reason = Choice(
+        ("wrongly_registered", "replaced", "withdrawn", "other"),
+        "Why: registered by mistake, replaced by another agreement, no longer wanted, other.",
+        required=True,
+    )

@@ -1,0 +1,373 @@
+"""Five parties sign by four methods in two groups; what comes from outside is refused unless all of it is right."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.config import load_settings
+from service.domain.agreement import Agreement, Method, PartyStatus, Status, fold
+from service.errors import CommandRejected
+from service.pipeline.archive import check_against_log
+from service.pipeline.drive import Rest, drive
+from service.pipeline.fsck import StoreCheck
+from service.pipeline.intake import receive
+from service.pipeline.services import Services
+from service.pipeline.sweep import sweep
+from service.schemas import event_schema
+from signing import Credential, PreparedRevision, open_credential, validate
+from tests.cscserver import RemoteCredential, config_file, serve_csc
+from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.signing_documents import Signers
+from tests.softhsm import softhsm
+
+pytestmark = [pytest.mark.office, pytest.mark.pki]
+
+ROOT = Path(__file__).parents[2]
+MINIMAL = json.loads((ROOT / "examples/minimal.json").read_text())
+
+
+class Outside:
+    """The parties' own means: OpenSSL with their keys, told only what the events say."""
+
+    def __init__(self, signers: Signers, folder: Path) -> None:
+        self.signers = signers
+        self.folder = folder
+
+    def certificates(self, label: str) -> list[str]:
+        identity = self.signers.credential(label).identity
+        return [base64.b64encode(c).decode() for c in (identity.certificate, *identity.chain)]
+
+    def value(self, label: str, to_sign: Mapping[str, Any]) -> str:
+        """A bare signature value over the signed attributes, as a signing service gives it."""
+        attributes = base64.b64decode(to_sign["signed_attributes"])
+        return base64.b64encode(self.signers.credential(label).sign(attributes)).decode()
+
+    def cms(self, label: str, services: Services, agreement: Agreement, *more: str) -> str:
+        """A whole CMS over the document's bytes, as OpenSSL makes it of the prepared document."""
+        version = agreement.current
+        assert version.prepared
+        ledger, pki = services.ledger, self.signers.pki
+        prepared = PreparedRevision.from_bytes(
+            ledger.get_blob(agreement.id, version.prepared.blob_sha256, "prepared")
+        )
+        document = prepared.document(ledger.get_blob(agreement.id, version.document.sha256, "pdf"))
+        (self.folder / "content").write_bytes(
+            document[: prepared.reserved_start] + document[prepared.reserved_end :]
+        )
+        made = subprocess.run(
+            [
+                "openssl", "cms", "-sign", "-binary", "-cades", "-in", "content", "-outform", "DER", "-md", "sha256",
+                "-signer", str(pki.certificate_pem(label)), "-inkey", str(pki.directory / f"{label}.pem"),
+                "-certfile", str(pki.certificate_pem("interm")), *more,
+            ],
+            cwd=self.folder, capture_output=True, check=True,
+        )  # fmt: skip
+        return base64.b64encode(made.stdout).decode()
+
+
+class Case:
+    """An agreement in a store of its own, and what a case system and the parties do to it."""
+
+    def __init__(self, services: Services, events: EventList, outside: Outside) -> None:
+        self.services, self.events, self.outside = services, events, outside
+        self.clock = services.clock
+        self.id = str(uuid.uuid4())
+
+    @property
+    def agreement(self) -> Agreement:
+        return fold(self.services.ledger.read(self.id))
+
+    def send(self, name: str, **values: Any) -> Agreement:
+        payload = {"command_id": str(uuid.uuid4()), **values}
+        if name != "submit":
+            payload["agreement_id"] = self.id
+        outcome = drive(self.services, receive(self.services, name, payload))
+        assert outcome.rest is Rest.AT_REST, outcome.parked
+        return outcome.agreement
+
+    def submit(self, roles: Mapping[str, Mapping[str, Any]], **plan: Any) -> Agreement:
+        agreement = {**copy.deepcopy(MINIMAL), "id": self.id}
+        agreement["parties"] |= {r: agreement["parties"].get(r, {}) | extra for r, extra in roles.items()}
+        return self.send("submit", agreement=agreement, signing=plan)
+
+    def refused(self, name: str, **values: Any) -> str:
+        with pytest.raises(CommandRejected) as caught:
+            self.send(name, **values)
+        return caught.value.code
+
+    def asked(self, role: str) -> dict[str, Any]:
+        """What the newest event asks this party to sign."""
+        told: list[Any] = [
+            e["data"] for e in self.events.events if e["type"] == "agreement.signature-requested"
+        ]
+        return next(t["to_sign"] for t in reversed(told) if t["role"] == role and "to_sign" in t)
+
+    def last_event(self) -> tuple[str, Any]:
+        event: Any = self.events.events[-1]
+        return event["type"], event["data"]
+
+    def sign_with_cms(self, role: str, label: str, *more: str) -> Agreement:
+        agreement = self.send("sign", role=role)
+        cms = self.outside.cms(label, self.services, agreement, *more)
+        return self.send("complete-signature", role=role, prepared=self.asked(role)["prepared"], cms=cms)
+
+    def sign_with_value(self, role: str, label: str) -> Agreement:
+        self.send("sign", role=role, certificates=self.outside.certificates(label))
+        asked = self.asked(role)
+        value = self.outside.value(label, asked)
+        return self.send("complete-signature", role=role, prepared=asked["prepared"], signature=value)
+
+    def status(self, role: str) -> PartyStatus:
+        return self.agreement.current.party(role).status
+
+
+PERSON = {"first_name": "Łucja", "last_name": "Ødegård", "phone": "+47 000 00 009"}
+OTHERS = {
+    "adviser": {"order": 1},
+    "participant": {"national_id": "17849431021"},
+    "employer": {"organisation": {"number": "312300028", "name": "Fjordbakeriet & Kafé Sandvika AS"}},
+    "organiser": {
+        **PERSON,
+        "organisation": {"number": "312300028", "name": "Fjordbakeriet & Kafé Sandvika AS"},
+        "order": 0,
+    },
+    "decider": {**PERSON, "ident": "Z990777", "order": 1},
+}
+
+
+@pytest.fixture
+def make_case(
+    running: Any, signers: Signers, tmp_path: Path
+) -> Iterator[Callable[[Mapping[str, Credential]], Case]]:
+    def make(credentials: Mapping[str, Credential]) -> Case:
+        events = EventList()
+        opened: Services = running.on(MemoryStore(), events)
+        held = {"seal": signers.credential("seal"), **credentials}
+        keys = replace(
+            opened.keys,
+            credential=held.get,
+            trust=signers.trust,
+            timestamps=signers.timestamps,
+            evidence=signers.collector,
+        )
+        return Case(replace(opened, open_keys=lambda: keys), events, Outside(signers, tmp_path))
+
+    yield make
+
+
+@pytest.fixture
+def case(make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers) -> Case:
+    """The participant and the employer sign outside, the adviser by a key that the service has."""
+    made = make_case({"adviser": signers.credential("adviser")})
+    made.submit({r: OTHERS[r] for r in ("participant", "employer")})
+    return made
+
+
+def chain_of(signers: Signers, label: str, folder: Path) -> Path:
+    """The certificate and the one above it, in one file."""
+    path = folder / f"{label}-chain.pem"
+    path.write_bytes(b"".join(signers.pki.certificate_pem(each).read_bytes() for each in (label, "interm")))
+    return path
+
+
+def test_five_parties_by_four_methods_in_two_groups(
+    make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers, tmp_path: Path
+) -> None:
+    with softhsm(tmp_path) as hsm, serve_csc(signers.pki) as csc:
+        hsm.import_key(
+            "adviser", signers.pki.directory / "adviser.pem", signers.pki.certificate_pem("adviser")
+        )
+        csc.credentials["organiser"] = RemoteCredential("employer")
+        case = make_case(
+            {
+                "adviser": open_credential(
+                    hsm.uri("adviser", certificate=str(chain_of(signers, "adviser", tmp_path)))
+                ),
+                "organiser": open_credential(
+                    f"csc:{config_file(tmp_path, csc.url + '/csc/v2', 'organiser')}"
+                ),
+                "decider": signers.credential("seal"),
+            }
+        )
+        agreement = case.submit(OTHERS, parties={"decider": {"method": "approved"}})
+        methods = {p.role: p.method for p in agreement.current.parties}
+        assert methods["participant"] is methods["employer"] is Method.OUTSIDE
+        assert (
+            case.status("organiser") is PartyStatus.SIGNED
+        )  # in the first group, and its key is at a remote service
+        assert case.refused("sign", role="decider") == "not_your_turn"
+        case.sign_with_cms("participant", "person")
+        agreement = case.sign_with_value("employer", "organisation")
+        assert [p.role for p in agreement.current.open_parties()] == ["decider"]
+        assert case.status("adviser") is PartyStatus.SIGNED  # second group, by the HSM
+        agreement = case.send("sign", role="decider")
+    version = agreement.current
+    assert version.status is Status.SIGNED
+    document = case.services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    report = validate(document, signers.trust)
+    assert check_against_log(version, document, report) == []
+    assert {s.level for s in report.signatures} == {"B-LTA"}
+    (tmp_path / "signed.pdf").write_bytes(document)
+    said = subprocess.run(["pdfsig", "signed.pdf"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.stdout.count("Signature Validation: Signature is Valid.") == 6
+    for event in case.events.events:
+        assert event_schema(str(event["type"])).validate(dict(event)) == {}
+    assert [
+        f for f in StoreCheck(case.services.store, trust=signers.trust).run() if f.severity == "error"
+    ] == []
+
+
+def test_a_signature_by_the_wrong_person_is_refused_and_the_right_one_still_signs(case: Case) -> None:
+    case.sign_with_cms("participant", "adviser")
+    kind, told = case.last_event()
+    assert (kind, told["role"], told["code"]) == (
+        "agreement.signature-refused",
+        "participant",
+        "wrong_signer",
+    )
+    assert "17849431021" not in json.dumps(told)
+    assert case.status("participant") is PartyStatus.WAITING
+    case.sign_with_cms("participant", "person")
+    assert case.status("participant") is PartyStatus.SIGNED
+
+
+def test_a_certificate_of_another_is_refused_before_anybody_signs(case: Case) -> None:
+    case.send("sign", role="employer", certificates=case.outside.certificates("person"))
+    kind, told = case.last_event()
+    assert (kind, told["code"]) == ("agreement.signature-refused", "wrong_signer")
+    case.sign_with_value("employer", "organisation")
+    assert case.status("employer") is PartyStatus.SIGNED
+
+
+@pytest.mark.parametrize(("label", "code"), [("impostor", "not_trusted"), ("expired", "credential")])
+def test_certificates_that_cannot_be_used(case: Case, label: str, code: str) -> None:
+    case.send("sign", role="participant", certificates=case.outside.certificates(label))
+    kind, told = case.last_event()
+    assert (kind, told["code"]) == ("agreement.signature-refused", code), told
+
+
+def test_a_person_known_by_the_provider_s_number(case: Case) -> None:
+    """The certificate has the provider's reference; the provider tells whose it is."""
+    told = {"method": "bankid", "level": "high", "time": "2026-11-22T10:00:00Z"}
+    for evidence in (
+        told,
+        {**told, "subject_serial": "UN:NO-9578-5999-4-1234567", "national_id": "17849431021"},
+    ):
+        agreement = case.send("sign", role="participant", evidence=evidence)
+        cms = case.outside.cms("person-by-reference", case.services, agreement)
+        prepared = case.asked("participant")["prepared"]
+        case.send("complete-signature", role="participant", prepared=prepared, cms=cms)
+        if "national_id" not in evidence:
+            assert case.last_event()[1]["code"] == "wrong_signer"
+    assert case.status("participant") is PartyStatus.SIGNED
+
+
+def test_what_comes_late_twice_or_for_other_bytes(case: Case) -> None:
+    case.send("sign", role="participant")
+    first = case.asked("participant")["prepared"]
+    cms = case.outside.cms("person", case.services, case.agreement)
+    clock = case.clock
+    assert isinstance(clock, ManualClock) or clock
+    assert case.refused("sign", role="employer") == "signing_in_progress"
+    assert (
+        case.refused("complete-signature", role="participant", prepared="0" * 64, cms=cms)
+        == "stale_signature"
+    )
+    other = base64.b64encode(b"\x30\x03\x02\x01\x00").decode()
+    case.send("complete-signature", role="participant", prepared=first, cms=other)
+    assert case.last_event()[1]["code"] == "signature_malformed"
+    assert (
+        case.refused("complete-signature", role="participant", prepared=first, cms=cms)
+        == "nothing_to_complete"
+    )
+    case.send("sign", role="participant")
+    second = case.asked("participant")["prepared"]
+    case.send(
+        "complete-signature", role="participant", prepared=second, cms=cms
+    )  # over the first one's bytes
+    assert case.last_event()[1]["code"] == "signature_mismatch"
+    case.sign_with_cms("participant", "person")
+    assert (
+        case.refused("complete-signature", role="participant", prepared=second, cms=cms) == "already_signed"
+    )
+
+
+def test_declined_after_one_has_signed(case: Case) -> None:
+    case.sign_with_cms("participant", "person")
+    before = case.agreement.current.revisions
+    agreement = case.send("decline", role="employer", reason="content")
+    assert agreement.current.status is Status.DECLINED
+    assert agreement.current.revisions == before
+    kind, told = case.last_event()
+    assert (kind, told["role"], told["signed"]) == ("agreement.declined", "employer", ["participant"])
+    assert case.refused("cancel", reason="other") == "declined"
+    assert [f for f in StoreCheck(case.services.store).run() if f.severity == "error"] == []
+
+
+def test_the_adviser_signs_for_a_participant_who_cannot(case: Case, tmp_path: Path) -> None:
+    behalf = {"by": "adviser", "reason": "digital_skills", "informed": True}
+    assert case.refused("sign", role="participant", on_behalf=behalf) == "employer_first"
+    case.sign_with_value("employer", "organisation")
+    assert case.refused("sign", role="participant", on_behalf={**behalf, "informed": False}) == "invalid"
+    agreement = case.send("sign", role="participant", on_behalf=behalf)
+    version = agreement.current
+    assert version.status is Status.SIGNED
+    assert version.party("participant").signed_by == "adviser"
+    document = case.services.ledger.get_blob(case.id, version.document.sha256, "pdf")
+    (tmp_path / "signed.pdf").write_bytes(document)
+    text = subprocess.run(
+        ["pdftotext", "-layout", tmp_path / "signed.pdf", "-"], capture_output=True, check=True
+    )
+    said = text.stdout.decode()
+    assert "På vegne av" in said
+    for reason in ("digital_skills", "digitale ferdigheter"):
+        assert reason not in said
+    assert version.receipt_sha256
+    receipt = case.services.ledger.get_json(case.id, version.receipt_sha256)
+    behalves = {s["field"]: (s["role"], s["on_behalf_of"]) for s in receipt["signatures"]}
+    name = MINIMAL["parties"]["participant"]
+    assert behalves["participant"] == ("adviser", f"{name['first_name']} {name['last_name']}")
+    assert [
+        f
+        for f in StoreCheck(case.services.store, trust=case.outside.signers.trust).run()
+        if f.severity == "error"
+    ] == []
+
+
+def test_a_level_that_is_demanded_must_be_shown(
+    make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers
+) -> None:
+    case = make_case({"adviser": signers.credential("adviser")})
+    case.submit({r: OTHERS[r] for r in ("participant", "employer")}, parties={"employer": {"level": "high"}})
+    certificates = case.outside.certificates("organisation")
+    case.send("sign", role="employer", certificates=certificates)
+    assert case.last_event()[1]["code"] == "wrong_signer"
+    evidence = {"method": "buypass", "level": "high", "time": "2026-11-22T10:00:00Z"}
+    case.send("sign", role="employer", certificates=certificates, evidence=evidence)
+    assert case.asked("employer")["signed_attributes"]
+
+
+def test_nobody_comes(make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers) -> None:
+    case = make_case({"adviser": signers.credential("adviser")})
+    clock = ManualClock(case.services.clock.now())
+    case.services = replace(case.services, clock=clock)
+    case.submit({r: OTHERS[r] for r in ("participant", "employer")}, expires_after_days=14)
+    for _ in range(16):
+        clock.advance(timedelta(days=1, minutes=1))
+        list(sweep(case.services))
+    told = [e.type for e in case.services.ledger.read(case.id)][-3:]
+    assert told == ["reminded", "reminded", "expired"]
+    assert case.events.types[-3:] == ["agreement.reminder", "agreement.reminder", "agreement.expired"]
+    assert list(case.services.store.list("due/")) == []
+    assert load_settings({}).approval == "automatic"

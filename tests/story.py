@@ -1,0 +1,135 @@
+"""An agreement's log written without keys and documents: whatever step or move comes, as a worker would write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from service.domain.agreement import SEAL, Agreement, Method, fold
+from service.domain.log import Draft, Entry, following, timestamp
+from service.domain.steps import Step, StepKind, end_of, next_step
+from tests.fakes import ManualClock
+
+__all__ = ["Story"]
+
+
+class Story:
+    """`parties` maps roles to order groups; `methods` says how each signs, automatic when it does not."""
+
+    def __init__(
+        self,
+        parties: Mapping[str, int],
+        methods: Mapping[str, Method] | None = None,
+        *,
+        expires_after_days: int = 84,
+        deadline_days: int | None = None,
+        absent: frozenset[str] = frozenset(),
+    ) -> None:
+        self.clock = ManualClock()
+        self.methods = {role: (methods or {}).get(role, Method.AUTOMATIC) for role in parties}
+        data = {
+            "command_id": "c-1",
+            "payload_sha256": "00",
+            "input_sha256": "01",
+            "case": {"system": "tiltak", "reference": "2026-1"},
+            "template": {"name": "avtale", "version": "1.0.0"},
+            "language": "nb",
+            "signing": {"expires_after_days": expires_after_days, "deadline_days": deadline_days},
+            "parties": [
+                {
+                    "role": r,
+                    "order": o,
+                    "method": None,
+                    "deadline_days": None,
+                    "level": None,
+                    "signs": r not in absent,
+                }
+                for r, o in parties.items()
+            ],
+        }
+        self.entries = [Entry("a-1", 0, None, "e-0", self.now, "submitted", 1, data)]
+
+    @property
+    def now(self) -> str:
+        return timestamp(self.clock.now())
+
+    @property
+    def agreement(self) -> Agreement:
+        return fold(self.entries)
+
+    @property
+    def next(self) -> Step | None:
+        return next_step(self.agreement, self.clock.now())
+
+    def append(self, type: str, **data: Any) -> None:
+        last = self.entries[-1]
+        self.entries.append(
+            following(last, id=f"e-{last.seq + 1}", at=self.now, type=type, version=1, data=data)
+        )
+
+    def command(self, draft: Draft) -> None:
+        """Append what a move of `service.domain.moves` gave, as intake does."""
+        self.append(draft.type, command_id=f"c-{len(self.entries)}", payload_sha256="00", **draft.data)
+
+    def rest(self) -> None:
+        """Do every step until the agreement rests."""
+        while (step := self.next) is not None:
+            self.do(step)
+            assert len(self.entries) < 500
+
+    def do(self, step: Step) -> None:
+        number = len(self.entries)
+        revision = {"sha256": f"r{number}", "bytes": 100 + number}
+        field = step.field
+        version = self.agreement.current
+        match step.kind:
+            case StepKind.RENDER:
+                self.append("rendered", template_sha256="t", docx_sha256="d", revision=revision)
+            case StepKind.REQUEST:
+                self.append(
+                    "signature-requested", requests=[self._request(p) for p in version.open_parties()]
+                )
+            case StepKind.PREPARE:
+                outside = field != SEAL and self.methods[str(field)] is Method.OUTSIDE
+                self.append(
+                    "signature-prepared",
+                    field=field,
+                    base_sha256=version.document.sha256,
+                    prepared_sha256=f"p{number}",
+                    lease_until=self._in(timedelta(minutes=15)) if outside else None,
+                )
+            case StepKind.SIGN if field == SEAL:
+                self.append("sealed", field=field, revision=revision)
+            case StepKind.SIGN:
+                self.append(
+                    "party-signed",
+                    field=field,
+                    role=field,
+                    revision=revision,
+                    signed_at=self.now,
+                    certificate_sha256="c",
+                    evidence_sha256=None,
+                    by=None,
+                )
+            case StepKind.GIVE_UP:
+                self.append("signature-discarded", field=field, prepared_sha256="p", reason="too_late")
+            case StepKind.REMIND:
+                self.append("reminded", what=field, end=end_of(version), waiting=[])
+            case StepKind.EXPIRE:
+                self.append("expired")
+            case StepKind.AUGMENT:
+                self.append("augmented", revision=revision)
+            case StepKind.VERIFY:
+                self.append("verified", report_sha256="v")
+            case StepKind.RENDER_RECEIPT:
+                self.append("receipt-rendered", receipt_sha256="q", receipt_pdf_sha256="qp")
+            case StepKind.ISSUE_RECEIPT:
+                self.append("signed", receipt_signature_sha256="s", receipt_pdf_sha256="qs")
+
+    def _request(self, party: Any) -> dict[str, Any]:
+        deadline = self._in(timedelta(days=party.deadline_days)) if party.deadline_days else None
+        return {"role": party.role, "method": self.methods[party.role], "deadline": deadline}
+
+    def _in(self, wait: timedelta) -> str:
+        return timestamp(self.clock.now() + wait)

@@ -1,0 +1,256 @@
+"""Parties sign, decline, wait and are late in any order: no order of commands reaches a state the rules forbid."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from service.domain import moves
+from service.domain.agreement import Method, PartyStatus, Status
+from service.domain.log import Draft
+from service.domain.steps import Step, StepKind, end_of, wakes
+from service.errors import CommandRejected
+from tests.story import Story
+
+ROLES = ["participant", "employer", "mentor", "adviser", "decider"]
+OUTSIDE = Method.OUTSIDE
+
+
+def approve(story: Story, role: str, **more: Any) -> Draft:
+    values = {"number": None, "certificates_sha256": None, "evidence_sha256": None} | more
+    return moves.approve(story.agreement, role=role, now=story.clock.now(), **values)
+
+
+def answer(story: Story, role: str, prepared: str | None = None) -> Draft:
+    found = story.agreement.current.prepared
+    return moves.receive_answer(
+        story.agreement,
+        number=None,
+        role=role,
+        prepared_sha256=prepared or (found.blob_sha256 if found else "none"),
+        kind="cms",
+        answer_sha256="a",
+        evidence_sha256=None,
+        now=story.clock.now(),
+    )
+
+
+def refusal(make: Any, *arguments: Any, **more: Any) -> str:
+    with pytest.raises(CommandRejected) as caught:
+        make(*arguments, **more)
+    assert [e.code for e in caught.value.errors] == [caught.value.code]
+    assert caught.value.errors[0].message
+    return caught.value.code
+
+
+def outside_story(**options: Any) -> Story:
+    parties = {"participant": 0, "employer": 0, "adviser": 1}
+    story = Story(parties, {"participant": OUTSIDE, "employer": OUTSIDE}, **options)
+    story.rest()
+    return story
+
+
+def test_a_party_outside_signs_in_two_commands() -> None:
+    story = outside_story()
+    for role in ("participant", "employer"):
+        story.command(approve(story, role))
+        story.rest()
+        prepared = story.agreement.current.prepared
+        assert prepared
+        assert prepared.field == role
+        assert prepared.lease_until
+        story.command(answer(story, role))
+        story.rest()
+    assert story.agreement.current.status is Status.SIGNED  # the adviser's key is ours
+
+
+def test_a_person_who_signs_is_not_overtaken_and_one_who_does_not_come_back_blocks_nobody() -> None:
+    story = outside_story()
+    story.command(approve(story, "participant"))
+    story.rest()
+    assert refusal(approve, story, "employer") == "signing_in_progress"
+    assert refusal(approve, story, "participant") == "signing_in_progress"
+    story.clock.advance(timedelta(minutes=15, seconds=1))
+    assert refusal(answer, story, "participant") == "signature_too_late"
+    assert story.next == Step(StepKind.GIVE_UP, "participant")
+    story.rest()
+    story.command(approve(story, "employer"))
+    story.rest()
+    story.command(answer(story, "employer"))
+    story.rest()
+    statuses = {p.role: p.status for p in story.agreement.current.parties}
+    assert (statuses["employer"], statuses["participant"]) == (PartyStatus.SIGNED, PartyStatus.WAITING)
+
+
+def test_wrong_moves_are_refused_with_their_reason() -> None:
+    story = outside_story()
+    assert refusal(approve, story, "adviser") == "not_your_turn"
+    assert refusal(approve, story, "decider") == "no_such_party"
+    assert refusal(approve, story, "participant", number=2) == "another_version"
+    assert refusal(answer, story, "participant") == "nothing_to_complete"
+    story.command(approve(story, "participant"))
+    story.rest()
+    assert refusal(answer, story, "participant", "other") == "stale_signature"
+    assert refusal(answer, story, "employer") == "nothing_to_complete"
+    story.command(answer(story, "participant"))
+    assert refusal(answer, story, "participant") == "already_received"
+    story.rest()
+    assert refusal(approve, story, "participant") == "already_signed"
+    assert (
+        refusal(moves.decline, story.agreement, number=None, role="participant", reason="other")
+        == "already_signed"
+    )
+
+
+def test_after_the_end_nothing_more_is_taken() -> None:
+    story = outside_story()
+    story.command(moves.decline(story.agreement, number=None, role="employer", reason="content"))
+    assert story.next is None
+    version = story.agreement.current
+    assert version.status is Status.DECLINED
+    assert {p.role: p.status for p in version.parties} == {
+        "participant": PartyStatus.CANCELLED,
+        "employer": PartyStatus.DECLINED,
+        "adviser": PartyStatus.CANCELLED,
+    }
+    for make in (approve, answer):
+        assert refusal(make, story, "participant") == "declined"
+    assert refusal(moves.cancel, story.agreement, number=None, reason="other") == "declined"
+
+
+def test_twelve_weeks_with_a_warning_a_week_and_a_day_before() -> None:
+    story = outside_story()
+    start = story.clock.now()
+    told: list[tuple[str, int]] = []
+    while story.agreement.current.status is Status.SIGNING:
+        moment, _ = wakes(story.agreement)[0]
+        later = [m for m, _ in wakes(story.agreement) if m > story.now]
+        story.clock.advance(timedelta(hours=1) if not later else timedelta(days=1))
+        if (step := story.next) is not None:
+            told.append((str(step), (story.clock.now() - start).days))
+            story.do(step)
+        assert moment <= end_of(story.agreement.current)
+    assert told == [("remind:week", 77), ("remind:day", 83), ("expire", 84)]
+
+
+def test_a_group_has_its_own_deadline_and_a_short_one_no_week_s_warning() -> None:
+    story = outside_story(deadline_days=3)
+    assert [what for _, what in wakes(story.agreement)] == ["day", "expire"]
+    story.clock.advance(timedelta(days=2, minutes=1))
+    assert story.next == Step(StepKind.REMIND, "day")
+    story.rest()
+    story.clock.advance(timedelta(days=1))
+    assert refusal(approve, story, "participant") == "deadline_passed"
+    story.rest()
+    assert story.agreement.current.status is Status.EXPIRED
+
+
+def test_who_is_represented_does_not_sign() -> None:
+    story = Story({"participant": 0, "guardian": 0}, absent=frozenset({"participant"}))
+    story.rest()
+    version = story.agreement.current
+    assert version.status is Status.SIGNED
+    assert [p.role for p in version.signers] == ["guardian"]
+    assert (
+        refusal(approve, Story({"participant": 0}, absent=frozenset({"participant"})), "participant")
+        == "signs_not"
+    )
+
+
+class Signing(RuleBasedStateMachine):
+    """Commands and time in any order, duplicates and late ones among them, with steps done in between or not."""
+
+    @initialize(
+        parties=st.dictionaries(st.sampled_from(ROLES), st.integers(0, 3), min_size=1),
+        methods=st.lists(st.sampled_from(Method), min_size=5, max_size=5),
+        days=st.integers(1, 20),
+        deadline=st.none() | st.integers(1, 10),
+    )
+    def begin(self, parties: dict[str, int], methods: list[Method], days: int, deadline: int | None) -> None:
+        chosen = dict(zip(ROLES, methods, strict=True))
+        self.story = Story(parties, chosen, expires_after_days=days, deadline_days=deadline)
+        self.parties = parties
+        self.revisions: list[Any] = []
+        self.signed: list[str] = []
+        self.ended: Status | None = None
+
+    def _try(self, make: Any) -> None:
+        try:
+            draft = make()
+        except CommandRejected:
+            return
+        assert self.ended is None
+        self.story.command(draft)
+
+    @rule(role=st.sampled_from(ROLES))
+    def sign(self, role: str) -> None:
+        self._try(lambda: approve(self.story, role))
+
+    @rule(role=st.sampled_from(ROLES), stale=st.booleans())
+    def complete(self, role: str, stale: bool) -> None:
+        self._try(lambda: answer(self.story, role, "stale" if stale else None))
+
+    @precondition(lambda self: len(self.story.entries) > 8)
+    @rule(role=st.sampled_from(ROLES))
+    def decline(self, role: str) -> None:
+        self._try(lambda: moves.decline(self.story.agreement, number=None, role=role, reason="other"))
+
+    @precondition(lambda self: len(self.story.entries) > 12)
+    @rule()
+    def cancel(self) -> None:
+        self._try(lambda: moves.cancel(self.story.agreement, number=None, reason="other"))
+
+    @rule(minutes=st.sampled_from([1, 16, 24 * 60, 7 * 24 * 60]))
+    def wait(self, minutes: int) -> None:
+        self.story.clock.advance(timedelta(minutes=minutes))
+
+    @rule(steps=st.integers(1, 12))
+    def work(self, steps: int) -> None:
+        for _ in range(steps):
+            if (step := self.story.next) is None:
+                break
+            self.story.do(step)
+
+    @rule()
+    def discard(self) -> None:
+        """A key was busy, or a signature from outside was wrong."""
+        prepared = self.story.agreement.current.prepared
+        if prepared and prepared.field != "seal":
+            self.story.append("signature-discarded", field=prepared.field, prepared_sha256="p", reason="x")
+
+    @invariant()
+    def the_rules_hold(self) -> None:
+        version = self.story.agreement.current
+        signed = [e.data["role"] for e in self.story.entries if e.type == "party-signed"]
+        assert signed[: len(self.signed)] == self.signed
+        assert len(set(signed)) == len(signed)  # nobody signs twice
+        orders = [self.parties[role] for role in signed]
+        assert orders == sorted(orders)  # nobody signs before a lower group is done
+        assert list(version.revisions[: len(self.revisions)]) == self.revisions  # nothing signed is destroyed
+        assert [p.role for p in version.parties if p.status is PartyStatus.SIGNED] == [
+            r for r in self.parties if r in signed
+        ]
+        if version.status in {Status.COMPLETED, Status.SIGNED}:
+            assert len(signed) == len(self.parties)
+        if self.ended:
+            assert version.status is self.ended
+        if version.prepared and version.prepared.lease_until:
+            assert version.party(version.prepared.field).method is OUTSIDE
+        if not version.status.is_open and version.status is not Status.COMPLETED:
+            self.ended = version.status
+            assert all(p.status is not PartyStatus.WAITING for p in version.parties)
+            assert self.story.next is None
+        elif self.story.next is None:
+            # It waits for somebody, and will be looked at again.
+            assert version.status is Status.SIGNING
+            assert any(moment > self.story.now for moment, _ in wakes(self.story.agreement))
+        self.revisions, self.signed = list(version.revisions), signed
+
+
+TestSigning = Signing.TestCase
+TestSigning.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
