@@ -17,7 +17,7 @@ from service.errors import AlreadyExists, NotFound, StoreError
 
 __all__ = ["Marker", "Parked", "Workbook", "marker_key"]
 
-_PATIENCE = 6
+_PATIENCE = 3
 """Doublings of the wait, at most."""
 
 

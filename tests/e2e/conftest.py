@@ -18,7 +18,7 @@ import pytest
 from kombu import Connection, Consumer, Message, Producer, Queue
 
 from service.adapters.broker import EmbeddedBroker
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq import RabbitNode, running_rabbitmq
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -119,12 +119,12 @@ def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)  # until the next look
 
 
-def start_worker(installation: Installation) -> subprocess.Popen[bytes]:
-    """A worker that consumes; the caller ends it."""
+def start_worker(installation: Installation, *program: str) -> subprocess.Popen[bytes]:
+    """A worker that consumes, or what `program` (Python's arguments) makes of it; the caller ends it."""
     with installation.log.open("ab") as log:
         start = log.tell()
         worker = subprocess.Popen(
-            [sys.executable, "-m", "service.entrypoints.cli", "worker"],
+            [sys.executable, *(program or ("-m", "service.entrypoints.cli", "worker"))],
             env=installation.environ, cwd=ROOT, stdout=log, stderr=log,
         )  # fmt: skip
     wait_until(lambda: b" ready." in installation.log.read_bytes()[start:] or worker.poll() is not None)
@@ -174,3 +174,43 @@ def example() -> dict[str, Any]:
 def signed(installation: Installation, example: dict[str, Any]) -> dict[str, Any]:
     """The complete example, signed."""
     return installation.submitted(example)
+
+
+# --- agreements through workers that come and go -----------------------------------------------------------
+
+MINIMAL = json.loads((EXAMPLES / "minimal.json").read_text())
+ABANDONED_AFTER = "5"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A node of this module's own: no other installation's worker takes its messages."""
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as found:
+        yield found
+
+
+def submit(installation: Installation, count: int) -> set[str]:
+    ids = {str(uuid.uuid4()) for _ in range(count)}
+    for agreement_id in ids:
+        installation.send_command(
+            {"command_id": str(uuid.uuid4()), "agreement": {**MINIMAL, "id": agreement_id}}
+        )
+    return ids
+
+
+def all_signed(installation: Installation, ids: set[str]) -> None:
+    """Wait for the receipt of each, then look at the logs: one beginning, one end."""
+
+    def enough(events: list[dict[str, Any]]) -> bool:
+        return ids <= {e["subject"] for e in events if e["type"] == "agreement.signed"}
+
+    installation.await_events(enough, seconds=120)
+    for agreement_id in ids:
+        folder = installation.home / "store/agreements" / agreement_id / "log"
+        types = [json.loads(p.read_bytes())["type"] for p in sorted(folder.iterdir())]
+        assert (types[0], types[-1]) == ("submitted", "signed")
+        assert types.count("submitted") == types.count("rendered") == types.count("signed") == 1
+
+
+def log_entries(installation: Installation) -> int:
+    return sum(1 for _ in installation.home.glob("store/agreements/*/log/*"))

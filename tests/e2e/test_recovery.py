@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kombu import Connection
 
-from tests.e2e.conftest import EXAMPLES, Installation, running_worker, start_worker, wait_until
-from tests.rabbitmq import RabbitNode, running_rabbitmq
+from tests.e2e.conftest import (
+    ABANDONED_AFTER,
+    Installation,
+    all_signed,
+    log_entries,
+    running_worker,
+    start_worker,
+    submit,
+    wait_until,
+)
 from tests.s3server import S3Server
 
 pytestmark = [pytest.mark.office, pytest.mark.broker, pytest.mark.pki]
-
-MINIMAL = json.loads((EXAMPLES / "minimal.json").read_text())
-ABANDONED_AFTER = "5"
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
-    """A node of this module's own: no other installation's worker takes its messages."""
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as found:
-        yield found
 
 
 @pytest.fixture(params=["valkey", "rabbitmq"])
@@ -45,33 +40,6 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ins
     found = Installation(tmp_path / "home", **settings)
     with found.broker():  # the embedded broker lives as long as somebody uses it: workers come and go here
         yield found
-
-
-def submit(installation: Installation, count: int) -> set[str]:
-    ids = {str(uuid.uuid4()) for _ in range(count)}
-    for agreement_id in ids:
-        installation.send_command(
-            {"command_id": str(uuid.uuid4()), "agreement": {**MINIMAL, "id": agreement_id}}
-        )
-    return ids
-
-
-def all_signed(installation: Installation, ids: set[str]) -> None:
-    """Wait for the receipt of each, then look at the logs: one beginning, one end."""
-
-    def enough(events: list[dict[str, Any]]) -> bool:
-        return ids <= {e["subject"] for e in events if e["type"] == "agreement.signed"}
-
-    installation.await_events(enough, seconds=120)
-    for agreement_id in ids:
-        folder = installation.home / "store/agreements" / agreement_id / "log"
-        types = [json.loads(p.read_bytes())["type"] for p in sorted(folder.iterdir())]
-        assert (types[0], types[-1]) == ("submitted", "signed")
-        assert types.count("submitted") == types.count("rendered") == types.count("signed") == 1
-
-
-def log_entries(installation: Installation) -> int:
-    return sum(1 for _ in installation.home.glob("store/agreements/*/log/*"))
 
 
 def kill(worker: subprocess.Popen[bytes]) -> None:
@@ -156,20 +124,6 @@ def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_broker_that_restarts_in_the_midst_of_work(node: RabbitNode, tmp_path: Path) -> None:
-    installation = Installation(
-        tmp_path / "home", SIGNERT_BROKER=node.url, SIGNERT_ABANDONED_AFTER=ABANDONED_AFTER
-    )
-    with running_worker(installation):
-        ids = submit(installation, 2)
-        for gracefully in (False, True):
-            before = log_entries(installation)
-            wait_until(lambda before=before: log_entries(installation) > before)  # type: ignore[misc]
-            node.restart(gracefully=gracefully)
-        ids |= submit(installation, 1)
-        all_signed(installation, ids)
-
-
 def test_a_command_waits_for_the_store(
     installation: Installation, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,36 +147,32 @@ def test_a_command_waits_for_the_store(
         assert [v["status"] for v in shown["versions"]] == ["signed"]
 
 
-def test_the_queues_are_what_they_should_be(node: RabbitNode, tmp_path: Path) -> None:
-    installation = Installation(tmp_path / "home", SIGNERT_BROKER=node.url)
-    with running_worker(installation):
-        for name in ("signert.commands", "signert.render", "signert.sign"):
-            queue = node.queue(name)
-            assert queue
-            assert queue["arguments"]["x-queue-type"] == "quorum"
-            assert queue["arguments"]["x-delivery-limit"] > 0
-            assert queue["arguments"]["x-dead-letter-exchange"] == "signert.dead-letters"
-        assert {"signert.events", "signert.dead-letters", "signert.commands.retry"} <= set(node.queues())
+DEADLY = """
+import os, signal, sys
+from service.entrypoints import consumer, tasks
+from service.entrypoints.cli import main
+consumer.DELIVERY_LIMIT = 4
+tasks.take_in = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sys.argv = ["signert", "worker"]
+main()
+"""
 
 
-@pytest.mark.parametrize("fault", [None, "authority", "name"])
-def test_the_broker_is_known_by_its_certificate(node: RabbitNode, tmp_path: Path, fault: str | None) -> None:
-    url = node.tls_url
-    installation = Installation(
-        tmp_path / "home",
-        SIGNERT_BROKER=url.replace("localhost", "ip6-localhost") if fault == "name" else url,
-        SIGNERT_BROKER_CA=str(node.other_ca if fault == "authority" else node.ca),
-        SIGNERT_BROKER_CERTIFICATE=str(node.client_certificate),
-        SIGNERT_BROKER_KEY=str(node.client_key),
+def test_a_command_that_kills_whoever_works_on_it_is_put_aside(installation: Installation) -> None:
+    """It is kept and answered, the worker lives on, and the operator can send it again."""
+    installation.environ["SIGNERT_CAPABILITIES"] = (
+        "sign"  # no LibreOffice: a process that dies is soon replaced
     )
-    sent = installation.signert("submit", EXAMPLES / "minimal.json", ok=3 if fault else 0)
-    if fault:
-        assert "broker" in sent.stderr
-        assert RabbitNode.PASSWORD not in sent.stderr
-        return
+    worker = start_worker(installation, "-c", DEADLY)
+    try:
+        (agreement_id,) = submit(installation, 1)
+        event = installation.event(lambda e: e["data"].get("code") == "delivery_limit", seconds=120)
+        assert event["type"] == "agreement.rejected"
+        assert worker.poll() is None
+    finally:
+        kill(worker)
+    del installation.environ["SIGNERT_CAPABILITIES"]
+    identity = event["data"]["quarantine"].removeprefix("quarantine/").removesuffix(".json")
+    installation.signert("quarantine", "resubmit", identity)
     with running_worker(installation):
-        with Connection(node.url) as connection:
-            assert connection.connected is False
-        installation.environ["SIGNERT_BROKER"] = node.url  # to read events here
-        del installation.environ["SIGNERT_BROKER_CA"]
-        installation.event(lambda e: e["type"] == "agreement.signed", seconds=120)
+        all_signed(installation, {agreement_id})

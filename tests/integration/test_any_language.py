@@ -23,7 +23,7 @@ import pytest
 
 from tests.e2e.conftest import Installation, running_worker
 from tests.processes import wait_until
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq import RabbitNode, running_rabbitmq
 
 pytestmark = [pytest.mark.office, pytest.mark.broker, pytest.mark.pki]
 
@@ -47,6 +47,13 @@ def block(marker: str) -> str:
     found = re.search(rf"<!-- {marker} -->\n+```[a-z]+\n(.*?)\n```\n", GUIDE, re.DOTALL)
     assert found, marker
     return found[1]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A node of this module's own: no other test's worker takes its messages."""
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +137,9 @@ def refused(command_id: str) -> Callable[[Event], bool]:
 
 
 def test_the_worked_message_is_signed_and_refusals_name_fields(
-    rabbitmq: RabbitNode, home: Path, code: dict[str, Any]
+    node: RabbitNode, home: Path, code: dict[str, Any]
 ) -> None:
-    rabbitmq.wipe()
+    node.wipe()
     body = block("made: body").encode()
     publish = json.loads(block("made: properties"))
     assert f"{len(body)} bytes, SHA-256 `{hashlib.sha256(body).hexdigest()}`" in GUIDE
@@ -146,8 +153,8 @@ def test_the_worked_message_is_signed_and_refusals_name_fields(
             channel.basic_publish_confirm(message, **publish)
 
     with (
-        running_worker(Installation(home, SIGNERT_BROKER=rabbitmq.url)),
-        case_system(rabbitmq, code) as system,
+        running_worker(Installation(home, SIGNERT_BROKER=node.url)),
+        case_system(node, code) as system,
     ):
         system.when_there(lambda: code["declare_queue"](system.connection, QUEUE))
         system.when_there(worked)
@@ -188,7 +195,7 @@ def test_the_worked_message_is_signed_and_refusals_name_fields(
         assert raw.properties["message_id"] == json.loads(raw.body)["id"]
 
 
-def test_signed_commands(rabbitmq: RabbitNode, home: Path, code: dict[str, Any], tmp_path: Path) -> None:
+def test_signed_commands(node: RabbitNode, home: Path, code: dict[str, Any], tmp_path: Path) -> None:
     producers = tmp_path / "producers.json"
     producers.write_text(block("example: producers"), encoding="utf-8")
     entry = json.loads(producers.read_text())["producers"]["arena"]["keys"]["keys"][0]
@@ -197,8 +204,8 @@ def test_signed_commands(rabbitmq: RabbitNode, home: Path, code: dict[str, Any],
     unsigned, signed = keywords["command"], copy.deepcopy(keywords["command"])
     signed["command_id"], signed["agreement"]["id"] = str(uuid.uuid4()), str(uuid.uuid4())
     unsigned["command_id"] = str(uuid.uuid4())
-    settings = {"SIGNERT_BROKER": rabbitmq.url, "SIGNERT_PRODUCERS": str(producers)}
-    with running_worker(Installation(home, **settings)), case_system(rabbitmq, code) as system:
+    settings = {"SIGNERT_BROKER": node.url, "SIGNERT_PRODUCERS": str(producers)}
+    with running_worker(Installation(home, **settings)), case_system(node, code) as system:
         system.when_there(lambda: code["declare_queue"](system.connection, QUEUE))
         system.send(unsigned)
         answer = system.read_until(refused(unsigned["command_id"]))

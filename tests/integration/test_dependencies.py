@@ -23,8 +23,9 @@ from service.adapters.directory import DirectoryStore
 from service.adapters.office import Office, OfficeSettings
 from service.background import child_environment
 from service.bootstrap import event_publisher
-from service.domain.agreement import fold, next_step
+from service.domain.agreement import fold
 from service.domain.log import Entry
+from service.domain.steps import next_step
 from service.pipeline.drive import Outcome, Rest, drive
 from service.pipeline.services import Services
 from service.pipeline.work import Parked
@@ -102,7 +103,8 @@ def assert_waits(services: Services, outcome: Outcome, step: str, code: str) -> 
     assert (outcome.rest, outcome.parked) == (Rest.PARKED, parked)
     assert (parked.step, parked.code) == (step, code)
     assert datetime.fromisoformat(parked.retry_at) > datetime.now(UTC)
-    assert step in {"publish", str(next_step(fold(services.ledger.read(outcome.agreement.id))))}
+    agreement = fold(services.ledger.read(outcome.agreement.id))
+    assert step in {"publish", str(next_step(agreement, services.clock.now()))}
     return parked
 
 

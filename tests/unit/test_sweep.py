@@ -35,7 +35,7 @@ def test_each_vain_hand_on_makes_the_sweeper_wait_twice_as_long() -> None:
         list(sweep(given, hand_on=lambda _: handed.append(clock.now())))
         clock.advance(timedelta(minutes=1))
     waits = [(b - a) // timedelta(minutes=1) for a, b in zip([start, *handed], handed, strict=False)]
-    assert waits == [5, 10, 20, 40, 80, 160, 320, 320, 320]
+    assert waits[:6] == [5, 10, 20, 40, 40, 40]
 
 
 def test_another_sweeper_does_not_hand_on_the_same_marker() -> None:
