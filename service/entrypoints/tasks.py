@@ -1,7 +1,7 @@
 """The Celery application: commands off the queue, and work handed from one capability to another.
 
 Tasks are acknowledged late, one at a time, JSON only. A message that cannot be read never stops a worker: it is
-kept in quarantine and rejected without requeue.
+kept in quarantine and taken off the queue (see `consumer`).
 """
 
 from __future__ import annotations

@@ -71,7 +71,21 @@ class Claim:
 
     @property
     def key(self) -> str:
-        return f"commands/{self.command_id}.json"
+        return _claim_key(self.command_id)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the command's entry in the log says of it."""
+        return {
+            "command_id": self.command_id,
+            "payload_sha256": self.payload_sha256,
+            "values_sha256": self.values_sha256,
+            "producer": self.producer,
+        }
+
+
+def _claim_key(command_id: str) -> str:
+    return f"commands/{command_id}.json"
 
 
 def receive(services: Services, name: str, payload: object, *, signature: object = None) -> Marker:
@@ -116,9 +130,8 @@ def resume(services: Services, marker: Marker) -> Marker | None:
 
     A command that the agreement's state no longer allows is refused now, and None is given.
     """
-    try:
-        claim = Claim(**json.loads(services.store.get(f"commands/{marker.run}.json")))
-    except NotFound:
+    claim = _load_claim(services, marker.run)
+    if claim is None:
         return None
     try:
         return _append(services, claim)
@@ -131,10 +144,12 @@ def resume(services: Services, marker: Marker) -> Marker | None:
 def claimed(services: Services, payload: object) -> Claim | None:
     """What the command id of `payload` stands for already, if anything."""
     command_id = valid_command_id(payload)
-    if command_id is None:
-        return None
+    return _load_claim(services, command_id) if command_id else None
+
+
+def _load_claim(services: Services, command_id: str) -> Claim | None:
     try:
-        return Claim(**json.loads(services.store.get(f"commands/{command_id}.json")))
+        return Claim(**json.loads(services.store.get(_claim_key(command_id))))
     except NotFound:
         return None
 
@@ -222,13 +237,7 @@ def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
             services.store.put(claim.key, rfc8785.dumps({**vars(claim), "refused": refused}))
             raise
         marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=since)
-        origin = {
-            "command_id": claim.command_id,
-            "payload_sha256": claim.payload_sha256,
-            "values_sha256": claim.values_sha256,
-            "producer": claim.producer,
-        }
-        whole = replace(draft, data={**origin, **draft.data})
+        whole = replace(draft, data={**claim.origin, **draft.data})
         with contextlib.suppress(Raced):
             services.ledger.append(
                 claim.agreement_id, agreement.head, whole, version=agreement.current.number
@@ -319,10 +328,7 @@ def _submitted(claim: Claim, input_sha256: str, values: Mapping[str, Any], manif
     return Draft(
         "submitted",
         {
-            "command_id": claim.command_id,
-            "payload_sha256": claim.payload_sha256,
-            "values_sha256": claim.values_sha256,
-            "producer": claim.producer,
+            **claim.origin,
             "input_sha256": input_sha256,
             "case": {"system": data["case"]["system"], "reference": data["case"]["reference"]},
             "template": {"name": manifest.name, "version": manifest.version},

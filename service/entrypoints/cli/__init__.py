@@ -1,4 +1,4 @@
-"""The command `signert`: one module for each kind of command, what they share in `shared`.
+"""The command `signert`: one module for each kind of command; what they share in `shared` and `sending`.
 
     agreements   submit, run, show, fetch, verify
     parties      sign, complete, decline, cancel
