@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import secrets
 import signal
 import socket
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.ports import free_ports
 
 __all__ = ["RabbitNode", "rabbitmq", "running_rabbitmq"]
 
@@ -48,7 +49,7 @@ class RabbitNode:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -314,20 +315,6 @@ class RabbitNode:
                 time.sleep(0.05)  # until the next look
             else:
                 return
-
-
-def _free_ports(count: int) -> list[int]:
-    # Below those that the kernel gives to outgoing connections: while the node is away, none takes its port,
-    # nor can a client that tries to reach it be connected to itself.
-    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    with contextlib.ExitStack() as stack:
-        found: list[int] = []
-        while len(found) < count:
-            listener = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                listener.bind(("127.0.0.1", random.randrange(10_000, max(first_outgoing, 20_000))))
-                found.append(int(listener.getsockname()[1]))
-        return found
 
 
 @contextlib.contextmanager
