@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 import select
 import shutil
@@ -33,6 +34,8 @@ from typing import IO, Literal, Self
 from service.errors import ConfigurationError, RenderFailed, RenderTimeout, UnreadableDocument
 
 __all__ = ["Isolation", "Office", "OfficeSettings", "isolation_of_this_system"]
+
+log = logging.getLogger(__name__)
 
 _HOST = Path(__file__).with_name("office_host.py")
 _PROFILE = Path(__file__).with_name("office_profile.xcu")
@@ -53,15 +56,15 @@ class Isolation(StrEnum):
 class OfficeSettings:
     """How LibreOffice is run.
 
-    `timeout_seconds` is for one document, `start_seconds` for a start with a fresh profile (1 s on a quiet
-    machine). The instance is replaced after `recycle_after` documents or past `memory_limit_bytes` resident.
-    `namespaces=False` leaves isolation to the configuration alone.
+    `timeout_seconds` is for one document, `start_seconds` for a start with a fresh profile (1.5 s on a quiet
+    machine; one that hangs is ended and tried once more). The instance is replaced after `recycle_after` documents
+    or past `memory_limit_bytes` resident. `namespaces=False` leaves isolation to the configuration alone.
     """
 
     soffice: Path = Path("/usr/bin/soffice")
     uno_python: Path = Path("/usr/bin/python3")
     timeout_seconds: float = 60.0
-    start_seconds: float = 60.0
+    start_seconds: float = 20.0
     recycle_after: int = 50
     memory_limit_bytes: int = 600 * 1024 * 1024
     namespaces: bool = True
@@ -154,11 +157,18 @@ class Office:
             self._discard()
         if self._instance is None:
             command = isolation_of_this_system()[1] if self.settings.namespaces else ()
-            try:
-                self._instance = _Instance(self.settings, command)
-            except OSError as error:
-                raise _no_room(error) from error
+            self._instance = self._started(command)
         return self._instance
+
+    def _started(self, command: tuple[str, ...]) -> _Instance:
+        try:
+            try:
+                return _Instance(self.settings, command)
+            except (RenderFailed, RenderTimeout) as error:
+                log.warning("LibreOffice is started once more: %s", error.message)
+                return _Instance(self.settings, command)
+        except OSError as error:
+            raise _no_room(error) from error
 
     def _discard(self) -> None:
         instance, self._instance = self._instance, None

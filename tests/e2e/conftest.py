@@ -127,7 +127,17 @@ def start_worker(installation: Installation, *program: str) -> subprocess.Popen[
             [sys.executable, *(program or ("-m", "service.entrypoints.cli", "worker"))],
             env=installation.environ, cwd=ROOT, stdout=log, stderr=log,
         )  # fmt: skip
-    wait_until(lambda: b" ready." in installation.log.read_bytes()[start:] or worker.poll() is not None)
+
+    def told() -> bytes:
+        return installation.log.read_bytes()[start:]
+
+    try:
+        # What a start may take at worst: LibreOffice hangs and is started once more, RabbitMQ is busy.
+        wait_until(lambda: b" ready." in told() or worker.poll() is not None, seconds=180)
+    except AssertionError:
+        worker.kill()
+        worker.wait()
+        raise AssertionError(f"the worker is not ready:\n{told().decode()[-4000:]}") from None
     return worker
 
 

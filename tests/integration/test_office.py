@@ -358,3 +358,13 @@ def test_says_so_when_libreoffice_does_not_start(docx: bytes) -> None:
 
     assert caught.value.retryable
     assert "did not start" in caught.value.message
+
+
+def test_starts_once_more_when_libreoffice_fails_at_the_first_attempt(docx: bytes, tmp_path: Path) -> None:
+    program = tmp_path / "soffice"
+    program.write_text(
+        f'#!/bin/sh\nmkdir "{tmp_path}/failed" 2>/dev/null && exit 1\nexec /usr/bin/soffice "$@"\n'
+    )
+    program.chmod(0o755)
+    with Office(OfficeSettings(soffice=program)) as office:
+        assert office.to_pdf(docx).startswith(b"%PDF-")
