@@ -13,7 +13,7 @@ from docs.worked import body, command, events, properties
 from service.adapters.producers import MAX_AHEAD, MAX_SIGNATURE
 from service.config import load_settings
 from service.entrypoints.consumer import MAX_MESSAGE
-from service.pipeline.intake import EXPIRES_AFTER_DAYS
+from service.pipeline.opening import EXPIRES_AFTER_DAYS
 from service.pipeline.sign import PREPARED_LIFETIME
 from service.schemas.commands import COMMAND_SCHEMAS, MAX_ERRORS
 from service.schemas.events import EVENT_SCHEMAS

@@ -25,6 +25,8 @@ _COMMAND_IDS = {
     "complete-signature": "8a3e6c5d-70f2-4b19-a4c8-d95b1e0f7263",
     "decline": "c2b9f1e7-3d48-4a65-9e0c-71a8d4f6b35e",
     "cancel": "e65d0b3c-94a7-4c12-8f3b-0a9e7d2c5184",
+    "amend": "3b9d6f40-1e27-4a8c-b5d3-6c0f92e8a714",
+    "terminate": "97c4e2a8-5f13-4d60-8b7e-d10a63f9c25b",
 }
 _CERTIFICATE = (
     "MIICbjCCAhSgAwIBAgIQCs6utYxoQOq1TFskVZeZrDAKBggqhkjOPQQDAjB6MQswCQYDVQQGEwJOTzEsMCoGA1UECgwjU2lnbmVy"
@@ -103,6 +105,22 @@ def command(name: str) -> dict[str, Any]:
         },
         "decline": {"role": "participant", "reason": "content"},
         "cancel": {"reason": "replaced"},
+        "amend": {
+            "change": ["accommodation"],
+            "reason": "Etter to uker viste det seg at støyen i verkstedet er et hinder.",
+            "patch": {
+                "accommodation": [
+                    {
+                        "need": "Støy fra verkstedet",
+                        "measure": "Hørselvern med samtalefunksjon",
+                        "responsible": "employer",
+                        "deadline": "2037-01-15",
+                        "status": "planned",
+                    }
+                ]
+            },
+        },
+        "terminate": {"version": 2, "reason": "started_in_job", "date": "2037-06-30"},
     }
     return {**command_id, "agreement_id": AGREEMENT_ID, "version": 1, **fields[name]}
 

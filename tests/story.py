@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -50,6 +50,14 @@ class Story:
         }
         self.entries = [Entry("a-1", 0, None, "e-0", self.now, "submitted", 1, data)]
 
+    @classmethod
+    def of(cls, entries: Sequence[Entry], clock: ManualClock) -> Story:
+        """A story that goes on from a log, in which every party signs as soon as it may."""
+        story = cls({})
+        story.entries, story.clock = list(entries), clock
+        story.methods = {p.role: Method.AUTOMATIC for p in story.agreement.current.parties}
+        return story
+
     @property
     def now(self) -> str:
         return timestamp(self.clock.now())
@@ -63,9 +71,9 @@ class Story:
         return next_step(self.agreement, self.clock.now())
 
     def append(self, type: str, **data: Any) -> None:
-        last = self.entries[-1]
+        last, version = self.entries[-1], self.agreement.current.number
         self.entries.append(
-            following(last, id=f"e-{last.seq + 1}", at=self.now, type=type, version=1, data=data)
+            following(last, id=f"e-{last.seq + 1}", at=self.now, type=type, version=version, data=data)
         )
 
     def command(self, draft: Draft) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from service.domain.changes import TERMINATION
 from service.domain.log import Entry
 
 __all__ = [
@@ -61,6 +62,8 @@ class PartyStatus(StrEnum):
     CANCELLED = "cancelled"
     NOT_APPLICABLE = "not-applicable"
     """Somebody else signs for this party."""
+    TOLD = "told"
+    """Told of this change, and asked for no signature: the one under an earlier version holds."""
 
 
 class Method(StrEnum):
@@ -160,10 +163,15 @@ class Version:
     template_version: str
     language: str
     parties: tuple[Party, ...]
+    opened_at: str
     changed_at: str
     """When it last came further; it expires when nothing comes for `expires_after_days`."""
     expires_after_days: int
     status: Status = Status.SUBMITTED
+    supersedes: int | None = None
+    """The signed version that this one changes, and takes the place of when it is signed itself."""
+    change: tuple[str, ...] = ()
+    """What kinds of change (see `changes.py`); none in the first version."""
     warned: frozenset[tuple[str, str]] = frozenset()
     """Warnings that were given: kind, and the end that they warned of."""
     template_sha256: str | None = None
@@ -191,7 +199,14 @@ class Version:
     @property
     def signers(self) -> tuple[Party, ...]:
         """The parties who sign, or should."""
-        return tuple(p for p in self.parties if p.status is not PartyStatus.NOT_APPLICABLE)
+        return tuple(
+            p for p in self.parties if p.status not in {PartyStatus.NOT_APPLICABLE, PartyStatus.TOLD}
+        )
+
+    @property
+    def terminates(self) -> bool:
+        """Whether this version ends the agreement, once it is signed."""
+        return TERMINATION in self.change
 
     def open_parties(self) -> tuple[Party, ...]:
         """The parties whose turn it is: those waiting in the lowest order group that is not done."""
@@ -213,6 +228,11 @@ class Agreement:
     @property
     def current(self) -> Version:
         return self.versions[-1]
+
+    @property
+    def in_force(self) -> Version | None:
+        """The newest version that all who should have signed; it holds until the next one is signed."""
+        return next((v for v in reversed(self.versions) if v.status is Status.SIGNED), None)
 
     def version(self, number: int) -> Version | None:
         return self.versions[number - 1] if 1 <= number <= len(self.versions) else None
@@ -237,8 +257,11 @@ def fold(entries: Iterable[Entry]) -> Agreement:
 
 def advance(agreement: Agreement, entry: Entry) -> Agreement:
     """The state after one more entry."""
-    version = _FOLDS[entry.type](agreement.versions[entry.version - 1], entry)
-    versions = (*agreement.versions[: entry.version - 1], version, *agreement.versions[entry.version :])
+    if entry.type == "amended":
+        versions = (*agreement.versions, _submitted(entry))
+    else:
+        version = _FOLDS[entry.type](agreement.versions[entry.version - 1], entry)
+        versions = (*agreement.versions[: entry.version - 1], version, *agreement.versions[entry.version :])
     commands = agreement.commands
     if "command_id" in entry.data:
         commands = {**commands, entry.data["command_id"]: entry.data["payload_sha256"]}
@@ -248,6 +271,7 @@ def advance(agreement: Agreement, entry: Entry) -> Agreement:
 def _submitted(entry: Entry) -> Version:
     data = entry.data
     return Version(
+        opened_at=entry.at,
         changed_at=entry.at,
         expires_after_days=data["signing"]["expires_after_days"],
         number=entry.version,
@@ -257,6 +281,8 @@ def _submitted(entry: Entry) -> Version:
         template_version=data["template"]["version"],
         language=data["language"],
         parties=tuple(_party(p, data["signing"]) for p in data["parties"]),
+        supersedes=data.get("supersedes"),
+        change=tuple(data.get("change", ())),
     )
 
 
@@ -264,11 +290,17 @@ def _party(data: Mapping[str, Any], signing: Mapping[str, Any]) -> Party:
     return Party(
         role=data["role"],
         order=data["order"],
-        status=PartyStatus.WAITING if data["signs"] else PartyStatus.NOT_APPLICABLE,
+        status=_status(data),
         method=Method(data["method"]) if data["method"] else None,
         deadline_days=data["deadline_days"] or signing["deadline_days"],
         level=data["level"],
     )
+
+
+def _status(data: Mapping[str, Any]) -> PartyStatus:
+    if data["signs"]:
+        return PartyStatus.WAITING
+    return PartyStatus.TOLD if data.get("told") else PartyStatus.NOT_APPLICABLE
 
 
 def _revision(data: Mapping[str, Any]) -> Revision:

@@ -81,6 +81,8 @@ class Draft:
     type: str
     data: Mapping[str, Any]
     occurrences: tuple[Occurrence, ...] = ()
+    version: int | None = None
+    """The version that the entry opens; None when it is about the current one."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from service.domain.log import Draft, Occurrence, timestamp
 from service.domain.steps import end_of
 from service.errors import CommandRejected, FieldError
 
-__all__ = ["approve", "cancel", "decline", "receive_answer"]
+__all__ = ["amendable", "approve", "cancel", "decline", "receive_answer"]
 
 _ENDED = {
     Status.COMPLETED: ("already_signed", "All parties have signed this version."),
@@ -142,6 +142,25 @@ def cancel(agreement: Agreement, *, number: int | None, reason: str) -> Draft:
     return Draft("cancelled", {"reason": reason}, (Occurrence("agreement.cancelled", told),))
 
 
+def amendable(agreement: Agreement, *, number: int | None) -> Version:
+    """The version in force, which `amend` and `terminate` start from. One change is made at a time."""
+    current, base = agreement.current, agreement.in_force
+    if current.status.is_open or current.status is Status.COMPLETED:
+        raise _refused(
+            "version_open",
+            "agreement_id",
+            f"Version {current.number} is not signed by all yet. Send it again after agreement.signed, "
+            "or cancel that version first.",
+        )
+    if base is None:
+        raise _refused("never_signed", "agreement_id", "No version was signed; send a new agreement.")
+    if base.terminates:
+        raise _refused("terminated", "agreement_id", "The agreement is terminated; send a new agreement.")
+    if number is not None and number != base.number:
+        raise _refused("another_version", "version", f"The version in force is {base.number}.")
+    return base
+
+
 def _signed(version: Version) -> list[str]:
     return [p.role for p in version.parties if p.status is PartyStatus.SIGNED]
 
@@ -169,6 +188,8 @@ def _refuse_if_done(party: Party) -> None:
         raise _refused("already_signed", "role", "This party has signed; nothing more is needed.")
     if party.status is PartyStatus.NOT_APPLICABLE:
         raise _refused("signs_not", "role", "Somebody else signs for this party.")
+    if party.status is PartyStatus.TOLD:
+        raise _refused("signs_not", "role", "This party is told of the change, and need not sign it again.")
 
 
 def _refused(code: str, path: str, message: str) -> CommandRejected:

@@ -48,7 +48,7 @@ def receipt(
             "measure": data["measure"],
             "case": {"system": agreement.case_system, "reference": agreement.case_reference},
         },
-        "supersedes": None,
+        "supersedes": _superseded(agreement, version.supersedes),
         "document": {
             "sha256": version.document.sha256,
             "sha512": sha512,
@@ -86,6 +86,18 @@ def receipt(
             "storage_key": storage["log"],
         },
         "issued_at": issued_at,
+    }
+
+
+def _superseded(agreement: Agreement, number: int | None) -> dict[str, Any] | None:
+    """The version before, by the hashes of its document and its receipt: receipts form a chain."""
+    before = agreement.version(number) if number else None
+    if before is None:
+        return None
+    return {
+        "version": before.number,
+        "sha256": before.document.sha256,
+        "receipt_sha256": before.receipt_sha256,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from service.domain.ports import SignaturePlace
@@ -63,6 +63,8 @@ class Manifest:
     places: tuple[Place, ...]
     labels: Mapping[str, Mapping[str, Mapping[str, str]]]
     unprinted: tuple[str, ...]
+    amendments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Who must sign a change again, by change type, where it is not as `domain/changes.py` has it."""
 
     @property
     def languages(self) -> tuple[str, ...]:

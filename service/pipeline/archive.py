@@ -123,7 +123,17 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         "receipt_signature_sha256": ledger.put_blob(agreement.id, signature, "p7s", archived=True),
         "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True),
     }
-    return Draft("signed", hashes, (Occurrence("agreement.signed", _told(agreement.id, version, hashes)),))
+    signed = Occurrence("agreement.signed", _told(agreement.id, version, hashes))
+    return Draft("signed", hashes, (signed, *_replaced(version)))
+
+
+def _replaced(version: Version) -> Iterator[Occurrence]:
+    """What an amendment does to the version that it changes."""
+    if version.supersedes is None:
+        return
+    yield Occurrence("agreement.superseded", {"version": version.supersedes, "superseded_by": version.number})
+    if version.terminates:
+        yield Occurrence("agreement.terminated", {"supersedes": version.supersedes})
 
 
 def _told(agreement_id: str, version: Version, hashes: Mapping[str, str]) -> dict[str, Any]:

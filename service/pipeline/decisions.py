@@ -10,6 +10,7 @@ import rfc8785
 from service.domain import moves
 from service.domain.agreement import Agreement
 from service.domain.log import Draft
+from service.pipeline.amend import amend, terminate
 from service.pipeline.services import Services
 
 __all__ = ["decide"]
@@ -53,6 +54,10 @@ def decide(services: Services, agreement: Agreement, name: str, values: Mapping[
             )
         case "decline":
             return moves.decline(agreement, number=number, role=values["role"], reason=values["reason"])
+        case "amend":
+            return amend(services, agreement, values)
+        case "terminate":
+            return terminate(services, agreement, values)
         case "cancel":
             return moves.cancel(agreement, number=number, reason=values["reason"])
     raise AssertionError(name)

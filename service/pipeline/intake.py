@@ -18,26 +18,22 @@ from zoneinfo import ZoneInfo
 import rfc8785
 
 from service.domain.agreement import fold
-from service.domain.log import Draft
-from service.domain.presentation import ROLES
 from service.domain.sender import Sender
-from service.domain.template import Manifest
 from service.errors import (
     AlreadyExists,
     CommandRejected,
     FieldError,
     NotFound,
-    TemplateError,
 )
 from service.pipeline.decisions import decide
 from service.pipeline.ledger import Raced
+from service.pipeline.opening import check_plan, fitting_template, opening
 from service.pipeline.quarantine import reject
 from service.pipeline.senders import check_case_system
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, marker_key
 from service.schemas import Command, load_command, valid_command_id
 
-_UNKNOWN = {"unknown_template": "template", "unknown_language": "language"}
 NORWAY = ZoneInfo("Europe/Oslo")
 
 __all__ = [
@@ -46,9 +42,6 @@ __all__ = [
     "receive",
     "resume",
 ]
-
-EXPIRES_AFTER_DAYS = 84
-"""Twelve weeks without change, as today's agreements have it."""
 
 _NAMESPACE = uuid.UUID("6d2f2f0e-6a53-5c0e-9d0a-4b1d5a9f7c11")
 """For the ids of agreements whose producer gave none: the same command gets the same id."""
@@ -192,8 +185,8 @@ def _agreement_meant(services: Services, command: Command, sender: Sender | None
     if command.name == "submit":
         data = command.values["agreement"]
         check_case_system(sender, data["case"]["system"], "agreement.case.system")
-        _check_plan(data, command.values.get("signing", {}))
-        _template(services, data)
+        check_plan(data, command.values.get("signing", {}))
+        fitting_template(services, data)
         agreement_id = agreement_id_of(command.values)
         assert agreement_id is not None
         return agreement_id
@@ -239,9 +232,8 @@ def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
         marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=since)
         whole = replace(draft, data={**claim.origin, **draft.data})
         with contextlib.suppress(Raced):
-            services.ledger.append(
-                claim.agreement_id, agreement.head, whole, version=agreement.current.number
-            )
+            version = draft.version or agreement.current.number
+            services.ledger.append(claim.agreement_id, agreement.head, whole, version=version)
             return marker
 
 
@@ -267,12 +259,15 @@ def _begin(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
 
 def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marker:
     data = values["agreement"]
-    entry = _submitted(
-        claim,
-        services.ledger.put_blob(claim.agreement_id, rfc8785.dumps(data), "json"),
-        values,
-        _template(services, data),
+    draft = opening(
+        "submitted",
+        data,
+        values.get("signing", {}),
+        fitting_template(services, data),
+        input_sha256=services.ledger.put_blob(claim.agreement_id, rfc8785.dumps(data), "json"),
+        case={"system": data["case"]["system"], "reference": data["case"]["reference"]},
     )
+    entry = replace(draft, data={**claim.origin, **draft.data})
     _index(services, data)
     marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=0)
     try:
@@ -281,76 +276,6 @@ def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -
         services.workbook.end(marker)
         return _begin(services, claim, values)
     return marker
-
-
-def _template(services: Services, data: Mapping[str, Any]) -> Manifest:
-    """The manifest of the template asked for. Raises `CommandRejected` when it does not fit the agreement."""
-    asked = data["template"]
-    try:
-        manifest = services.templates.get(asked["name"], asked["version"], data["language"]).manifest
-    except TemplateError as exc:
-        if exc.code not in _UNKNOWN:
-            raise
-        raise _refused(_UNKNOWN[exc.code], exc.code, f"{exc.message} {exc.remedy}") from exc
-    if manifest.kind != "agreement":
-        raise _refused("template.name", "unknown_template", "This template is not for agreements.")
-    if data["measure"] not in manifest.measures:
-        served = ", ".join(manifest.measures)
-        raise _refused("measure", "measure_not_served", f"The template is for: {served}.")
-    for role, rule in manifest.parties.items():
-        if rule.required and role not in data["parties"]:
-            raise _refused(f"parties.{role}", "required", "The template needs this party.")
-    for role in data["parties"]:
-        if role not in manifest.parties:
-            raise _refused(f"parties.{role}", "party_not_served", "The template has no place for this party.")
-    return manifest
-
-
-def _refused(path: str, code: str, message: str) -> CommandRejected:
-    return CommandRejected(
-        "the agreement does not fit its template", [FieldError(f"agreement.{path}", code, message)]
-    )
-
-
-def _check_plan(data: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
-    for role in plan.get("parties", {}):
-        if role not in data["parties"]:
-            raise CommandRejected(
-                "the plan for signing names a party that the agreement has not",
-                [FieldError(f"signing.parties.{role}", "no_such_party", "Leave it out, or add the party.")],
-            )
-
-
-def _submitted(claim: Claim, input_sha256: str, values: Mapping[str, Any], manifest: Manifest) -> Draft:
-    data, plan = values["agreement"], values.get("signing", {})
-    planned = plan.get("parties", {})
-    represented = data["parties"].get("guardian", {}).get("scope") == "for"
-    return Draft(
-        "submitted",
-        {
-            **claim.origin,
-            "input_sha256": input_sha256,
-            "case": {"system": data["case"]["system"], "reference": data["case"]["reference"]},
-            "template": {"name": manifest.name, "version": manifest.version},
-            "language": data["language"],
-            "signing": {
-                "expires_after_days": plan.get("expires_after_days", EXPIRES_AFTER_DAYS),
-                "deadline_days": plan.get("deadline_days"),
-            },
-            "parties": [
-                {
-                    "role": role,
-                    "order": data["parties"][role].get("order", manifest.parties[role].order),
-                    "method": planned.get(role, {}).get("method"),
-                    "deadline_days": planned.get(role, {}).get("deadline_days"),
-                    "level": planned.get(role, {}).get("level"),
-                    "signs": not (represented and role == "participant"),
-                }
-                for role in ROLES
-                if role in data["parties"]
-            ],
-        },
-    )
 
 
 def _index(services: Services, data: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import rfc8785
 
-from service.domain.agreement import SEAL, Agreement
+from service.domain.agreement import SEAL, Agreement, PartyStatus
 from service.domain.log import Draft, Occurrence, log_key, timestamp
 from service.domain.ports import Attachment
 from service.domain.presentation import context, printed_values
@@ -50,7 +50,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     version, ledger = agreement.current, services.ledger
     template = services.templates.get(version.template, version.template_version, version.language)
     data = ledger.get_json(agreement.id, version.input_sha256)
-    roles = {p.role for p in version.parties}
+    roles = {p.role for p in version.parties if p.status is not PartyStatus.TOLD}
     try:
         document = _typeset(services, template, data, identifier=agreement.id, version=version.number)
     except (TemplateError, NotArchivable) as exc:

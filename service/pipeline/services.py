@@ -28,6 +28,9 @@ class Catalogue(Protocol):
 
     def get(self, name: str, version: str, language: str) -> Template: ...
 
+    def newest(self, name: str) -> str:
+        """The newest version of that name."""
+
 
 class WordFiller(Protocol):
     def __call__(

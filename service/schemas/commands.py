@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from typing import Any
@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 from service.domain.intake_rules import check_agreement
 from service.errors import CommandRejected, FieldError
 from service.schemas.agreement import AgreementSchema
+from service.schemas.amending import AmendSchema, TerminateSchema
 from service.schemas.fields import Obj, StrictSchema, Uuid, messages_by_path
 from service.schemas.signing import (
     CancelSchema,
@@ -23,7 +24,14 @@ from service.schemas.signing import (
     SignSchema,
 )
 
-__all__ = ["COMMAND_SCHEMAS", "Command", "SubmitSchema", "load_command", "valid_command_id"]
+__all__ = [
+    "COMMAND_SCHEMAS",
+    "Command",
+    "SubmitSchema",
+    "load_agreement",
+    "load_command",
+    "valid_command_id",
+]
 
 MAX_ERRORS = 100
 """Faults named in one answer; a producer that mends these learns of the rest."""
@@ -81,6 +89,19 @@ def load_command(name: str, payload: object, *, today: date) -> Command:
     return Command(name, valid["command_id"], valid)
 
 
+def load_agreement(data: dict[str, Any], *, today: date, root: str) -> dict[str, Any]:
+    """An agreement that keeps every rule, its texts trimmed and composed. Raises `CommandRejected`.
+
+    `today` is the date in Norway by which dates are judged; the faults' paths start at `root`.
+    """
+    errors, valid = _check_shape(_schema(AgreementSchema), data)
+    faults = [(e.path, e) for e in errors]
+    faults += [(e.path.removeprefix("agreement."), e) for e in check_agreement(valid, data, today=today)]
+    if faults:
+        raise _rejected([replace(e, path=root if path == _ROOT else f"{root}.{path}") for path, e in faults])
+    return valid
+
+
 def valid_command_id(payload: object) -> str | None:
     """The command's id, even of a payload that is refused; None where there is no valid one."""
     sent = payload.get("command_id") if isinstance(payload, Mapping) else None
@@ -109,6 +130,8 @@ COMMAND_SCHEMAS: Mapping[str, type[StrictSchema]] = {
     "complete-signature": CompleteSignatureSchema,
     "decline": DeclineSchema,
     "cancel": CancelSchema,
+    "amend": AmendSchema,
+    "terminate": TerminateSchema,
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from service.domain.changes import CHANGE_TYPES, TERMINATION
 from service.domain.presentation import ROLES
 from service.schemas.agreement import Template
 from service.schemas.fields import Choice, Items, Obj, StrictSchema, Uuid, Whole
@@ -224,6 +225,34 @@ class SignedData(VersionData):
     receipt_pdf = Obj(StoredObject, "The receipt as sealed PDF/A with the JSON attached.", required=True)
 
 
+class AmendedData(VersionData):
+    """A change was taken in as a new version, which is now made into a document and signed."""
+
+    supersedes = Whole(
+        1, MAX_VERSION, "The version in force, which holds until this one is signed.", required=True
+    )
+    change = Items(
+        Choice((*CHANGE_TYPES, TERMINATION), "A type of change."), len(CHANGE_TYPES) + 1, "What kinds of change.",
+        required=True,
+    )  # fmt: skip
+    signs = Items(Choice(ROLES, "A party."), len(ROLES), "The parties that must sign it.", required=True)
+    told = Items(
+        Choice(ROLES, "A party."), len(ROLES), "The parties that are to be told only.", required=True
+    )
+
+
+class SupersededData(VersionData):
+    """A version is replaced by a newer one, which is signed."""
+
+    superseded_by = Whole(1, MAX_VERSION, "The version now in force.", required=True)
+
+
+class TerminatedData(VersionData):
+    """The version that ends the agreement is signed."""
+
+    supersedes = Whole(1, MAX_VERSION, "The version that was in force.", required=True)
+
+
 class Event(StrictSchema):
     """The envelope that every event has (CloudEvents 1.0)."""
 
@@ -321,6 +350,27 @@ class AgreementSigned(Event):
     data = Obj(SignedData, required=True)
 
 
+class AgreementAmended(Event):
+    """A change to the agreement was taken in."""
+
+    type = _type("agreement.amended")
+    data = Obj(AmendedData, required=True)
+
+
+class AgreementSuperseded(Event):
+    """A version is no longer in force."""
+
+    type = _type("agreement.superseded")
+    data = Obj(SupersededData, required=True)
+
+
+class AgreementTerminated(Event):
+    """The agreement has ended."""
+
+    type = _type("agreement.terminated")
+    data = Obj(TerminatedData, required=True)
+
+
 EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.rejected": AgreementRejected,
     "agreement.rendered": AgreementRendered,
@@ -332,6 +382,9 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.reminder": AgreementReminder,
     "agreement.party-signed": AgreementPartySigned,
     "agreement.signed": AgreementSigned,
+    "agreement.amended": AgreementAmended,
+    "agreement.superseded": AgreementSuperseded,
+    "agreement.terminated": AgreementTerminated,
 }
 
 

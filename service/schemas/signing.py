@@ -6,7 +6,7 @@ from service.domain.presentation import ROLES
 from service.schemas.fields import Choice, Flag, Items, Obj, StrictSchema, Uuid, Whole
 from service.schemas.text import Text
 
-__all__ = ["CancelSchema", "CompleteSignatureSchema", "DeclineSchema", "SignSchema", "SigningPlan"]
+__all__ = ["CancelSchema", "CompleteSignatureSchema", "DeclineSchema", "Follows", "SignSchema", "SigningPlan"]
 
 MAX_CERTIFICATE, MAX_CHAIN = 16 * 1024, 8
 MAX_CMS = 256 * 1024
@@ -97,7 +97,7 @@ class OnBehalf(StrictSchema):
     informed = Flag("That the party is informed and agrees; only true is taken.", required=True)
 
 
-class _Follows(StrictSchema):
+class Follows(StrictSchema):
     """A command about an agreement that is there."""
 
     command_id = Uuid(
@@ -108,7 +108,7 @@ class _Follows(StrictSchema):
     version = Whole(1, MAX_VERSION, "The version that is meant; the current one when left out.")
 
 
-class SignSchema(_Follows):
+class SignSchema(Follows):
     """The command `sign`: this party signs now."""
 
     role = Choice(ROLES, "The party.", required=True)
@@ -123,7 +123,7 @@ class SignSchema(_Follows):
     on_behalf = Obj(OnBehalf)
 
 
-class CompleteSignatureSchema(_Follows):
+class CompleteSignatureSchema(Follows):
     """The command `complete-signature`: what a signing service made of what `sign` gave."""
 
     role = Choice(ROLES, "The party.", required=True)
@@ -143,7 +143,7 @@ class CompleteSignatureSchema(_Follows):
     evidence = Obj(Evidence)
 
 
-class DeclineSchema(_Follows):
+class DeclineSchema(Follows):
     """The command `decline`: a party will not sign, and the version ends."""
 
     role = Choice(ROLES, "The party.", required=True)
@@ -154,7 +154,7 @@ class DeclineSchema(_Follows):
     )
 
 
-class CancelSchema(_Follows):
+class CancelSchema(Follows):
     """The command `cancel`: the case system takes the version back before all have signed."""
 
     reason = Choice(

@@ -24,7 +24,7 @@ from referencing.jsonschema import DRAFT202012
 from service.adapters import producers
 from service.domain import moves
 from service.errors import CommandRejected
-from service.pipeline.intake import _UNKNOWN
+from service.pipeline.opening import _UNKNOWN
 from service.pipeline.render import _DATA_FAULTS
 from service.pipeline.sign import _REFUSALS, PREPARED_LIFETIME
 from service.schemas import event_schema
@@ -336,8 +336,8 @@ def codes() -> Iterator[str]:
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             position = places.get(name)
-            if name == "_refused":
-                position = {"senders.py": 0, "moves.py": 0, "intake.py": 1}.get(path.name)
+            if name in {"_refused", "refused"}:
+                position = {"senders.py": 0, "moves.py": 0, "amend.py": 1, "opening.py": 1}.get(path.name)
             if position is not None and len(node.args) > position:
                 yield from _constants(node.args[position])
             if path.parent.name == "schemas" or name == "CommandRejected" or path.name == "drive.py":

@@ -44,6 +44,13 @@ class Catalogue:
         """The manifest of every published version, by name, newest version last. Verifies all hashes."""
         return tuple(self._manifest(self._files(key)) for key in sorted(self._read_lock(), key=_sort_key))
 
+    def newest(self, name: str) -> str:
+        """The newest published version of that name. Raises `TemplateError` (`unknown_template`)."""
+        versions = [key for key in self._read_lock() if key[0] == name]
+        if not versions:
+            raise self._unknown(name, "")
+        return max(versions, key=_sort_key)[1]
+
     def get(self, name: str, version: str, language: str) -> Template:
         """The template, its files verified against the lock."""
         cached = self._verified.get((name, version, language))

@@ -7,13 +7,25 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from service.domain.changes import CHANGE_TYPES, TERMINATION
 from service.domain.template import Manifest, PartyRule, Place
 from service.errors import TemplateError
 
 __all__ = ["parse_manifest"]
 
 MAX_ORDER = 9
-_KEYS = {"name", "version", "kind", "measures", "unprinted", "titles", "parties", "places", "labels"}
+_KEYS = {
+    "name",
+    "version",
+    "kind",
+    "measures",
+    "unprinted",
+    "titles",
+    "parties",
+    "places",
+    "labels",
+    "amendments",
+}
 _LINK = re.compile(r"https://signature\.invalid/[a-z_]+")
 
 
@@ -25,7 +37,7 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         raise _fault(where, str(exc)) from exc
     if unknown := data.keys() - _KEYS:
         raise _fault(where, f"unknown keys: {', '.join(sorted(unknown))}")
-    if missing := _KEYS - {"places"} - data.keys():
+    if missing := _KEYS - {"places", "amendments"} - data.keys():
         raise _fault(where, f"missing keys: {', '.join(sorted(missing))}")
     if data["kind"] not in ("agreement", "receipt"):
         raise _fault(where, "kind is neither agreement nor receipt")
@@ -44,6 +56,7 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         ),
         labels=labels,
         unprinted=_list(data["unprinted"], f"{where}: unprinted"),
+        amendments=_amendments(data.get("amendments", {}), data["parties"], where),
     )
 
 
@@ -82,6 +95,19 @@ def _party(value: Any, where: str) -> PartyRule:
     if not isinstance(required, bool):
         raise _fault(where, "required is true or false")
     return PartyRule(order, required)
+
+
+def _amendments(value: Any, parties: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise _fault(where, "amendments is not a table")
+    known = {*CHANGE_TYPES, TERMINATION}
+    if unknown := sorted(value.keys() - known):
+        raise _fault(where, f"amendments has unknown types of change: {', '.join(unknown)}")
+    signers = {kind: _list(roles, f"{where}: amendments.{kind}") for kind, roles in value.items()}
+    for kind, roles in signers.items():
+        if not roles or not parties.keys() >= set(roles):
+            raise _fault(where, f"amendments.{kind} names at least one role, and only roles under parties")
+    return signers
 
 
 def _place(value: Any, languages: tuple[str, ...], where: str) -> Place:
