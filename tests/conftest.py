@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 from tests.pki import pki
 from tests.rabbitmq import rabbitmq
 from tests.s3server import s3_credentials, s3_server
@@ -26,3 +28,7 @@ __all__ = [
     "signable",
     "signers",
 ]
+
+# How long an example takes is the machine's business: a busy one must not fail a test.
+settings.register_profile("signert", deadline=None)
+settings.load_profile("signert")

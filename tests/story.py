@@ -13,6 +13,12 @@ from tests.fakes import ManualClock
 
 __all__ = ["Story"]
 
+_OF_A_ROLE = {
+    StepKind.EXPIRE: "expired",
+    StepKind.DECLARE: "declaration-requested",
+    StepKind.WITHDRAW: "declaration-withdrawn",
+}
+
 
 class Story:
     """`parties` maps roles to order groups; `methods` says how each signs, automatic when it does not."""
@@ -25,6 +31,7 @@ class Story:
         expires_after_days: int = 84,
         deadline_days: int | None = None,
         absent: frozenset[str] = frozenset(),
+        declares: tuple[str, ...] = (),
     ) -> None:
         self.clock = ManualClock()
         self.methods = {role: (methods or {}).get(role, Method.AUTOMATIC) for role in parties}
@@ -46,6 +53,10 @@ class Story:
                     "signs": r not in absent,
                 }
                 for r, o in parties.items()
+            ],
+            "declarations": [
+                {"role": r, "agreement_id": f"d-{r}", "template": {"name": "erklaering", "version": "1.0.0"}}
+                for r in declares
             ],
         }
         self.entries = [Entry("a-1", 0, None, "e-0", self.now, "submitted", 1, data)]
@@ -91,12 +102,17 @@ class Story:
         revision = {"sha256": f"r{number}", "bytes": 100 + number}
         field = step.field
         version = self.agreement.current
+        if step.kind in _OF_A_ROLE:
+            self.append(_OF_A_ROLE[step.kind], role=field)
         match step.kind:
             case StepKind.RENDER:
                 self.append("rendered", template_sha256="t", docx_sha256="d", revision=revision)
             case StepKind.REQUEST:
                 self.append(
-                    "signature-requested", requests=[self._request(p) for p in version.open_parties()]
+                    "signature-requested",
+                    requests=[
+                        self._request(p) for p in version.open_parties() if not version.must_declare(p.role)
+                    ],
                 )
             case StepKind.PREPARE:
                 outside = field != SEAL and self.methods[str(field)] is Method.OUTSIDE
@@ -124,8 +140,6 @@ class Story:
                 self.append("signature-discarded", field=field, prepared_sha256="p", reason="too_late")
             case StepKind.REMIND:
                 self.append("reminded", what=field, end=end_of(version), waiting=[])
-            case StepKind.EXPIRE:
-                self.append("expired")
             case StepKind.AUGMENT:
                 self.append("augmented", revision=revision)
             case StepKind.VERIFY:

@@ -20,6 +20,8 @@ __all__ = [
     "Agreement",
     "Answer",
     "Approval",
+    "Declaration",
+    "DeclaresFor",
     "Method",
     "Party",
     "PartyStatus",
@@ -153,6 +155,33 @@ class Party:
 
 
 @dataclass(frozen=True)
+class Declaration:
+    """What a party signs before the agreement: an agreement of its own, `agreement_id`, with its own log."""
+
+    role: str
+    agreement_id: str
+    template: str
+    template_version: str
+    requested: bool = False
+    document_sha256: str | None = None
+    receipt_sha256: str | None = None
+    withdrawn: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.document_sha256 is not None or self.withdrawn
+
+
+@dataclass(frozen=True)
+class DeclaresFor:
+    """The agreement's version, and the party, that a declaration is for."""
+
+    agreement_id: str
+    version: int
+    role: str
+
+
+@dataclass(frozen=True)
 class Version:
     """One version of the agreement. Hashes are SHA-256 in hex and name blobs of the agreement."""
 
@@ -172,6 +201,9 @@ class Version:
     """The signed version that this one changes, and takes the place of when it is signed itself."""
     change: tuple[str, ...] = ()
     """What kinds of change (see `changes.py`); none in the first version."""
+    declarations: tuple[Declaration, ...] = ()
+    reported: bool = False
+    """For a declaration: that the agreement it is for knows what became of it."""
     warned: frozenset[tuple[str, str]] = frozenset()
     """Warnings that were given: kind, and the end that they warned of."""
     template_sha256: str | None = None
@@ -208,6 +240,10 @@ class Version:
         """Whether this version ends the agreement, once it is signed."""
         return TERMINATION in self.change
 
+    def must_declare(self, role: str) -> bool:
+        """Whether the party has a declaration to sign before it is asked to sign this."""
+        return any(d.role == role and not d.is_done for d in self.declarations)
+
     def open_parties(self) -> tuple[Party, ...]:
         """The parties whose turn it is: those waiting in the lowest order group that is not done."""
         waiting = [p for p in self.parties if p.status is PartyStatus.WAITING]
@@ -224,6 +260,8 @@ class Agreement:
     versions: tuple[Version, ...]
     commands: Mapping[str, str] = field(default_factory=dict)
     """Command id to the SHA-256 of its payload, for every command in the log."""
+    declares_for: DeclaresFor | None = None
+    """Set when this is no agreement between parties, but a declaration for one."""
 
     @property
     def current(self) -> Version:
@@ -249,6 +287,7 @@ def fold(entries: Iterable[Entry]) -> Agreement:
         head=first,
         versions=(_submitted(first),),
         commands={first.data["command_id"]: first.data["payload_sha256"]},
+        declares_for=DeclaresFor(**about) if (about := first.data.get("declares_for")) else None,
     )
     for entry in iterator:
         agreement = advance(agreement, entry)
@@ -283,6 +322,10 @@ def _submitted(entry: Entry) -> Version:
         parties=tuple(_party(p, data["signing"]) for p in data["parties"]),
         supersedes=data.get("supersedes"),
         change=tuple(data.get("change", ())),
+        declarations=tuple(
+            Declaration(d["role"], d["agreement_id"], d["template"]["name"], d["template"]["version"])
+            for d in data.get("declarations", ())
+        ),
     )
 
 
@@ -391,6 +434,33 @@ def _ended(status: Status, party_status: PartyStatus) -> Callable[[Version, Entr
     return fold_end
 
 
+def _with_declaration(version: Version, role: str, **changes: Any) -> Version:
+    found = tuple(replace(d, **changes) if d.role == role else d for d in version.declarations)
+    return replace(version, declarations=found)
+
+
+def _declaration_requested(version: Version, entry: Entry) -> Version:
+    return _with_declaration(version, entry.data["role"], requested=True)
+
+
+def _declared(version: Version, entry: Entry) -> Version:
+    data = entry.data
+    return _with_declaration(
+        replace(version, changed_at=entry.at),
+        data["role"],
+        document_sha256=data["document_sha256"],
+        receipt_sha256=data["receipt_sha256"],
+    )
+
+
+def _declaration_withdrawn(version: Version, entry: Entry) -> Version:
+    return _with_declaration(version, entry.data["role"], withdrawn=True)
+
+
+def _reported(version: Version, _entry: Entry) -> Version:
+    return replace(version, reported=True)
+
+
 def _sealed(version: Version, entry: Entry) -> Version:
     revisions = (*version.revisions, _revision(entry.data))
     return replace(version, status=Status.SIGNING, revisions=revisions, prepared=None)
@@ -454,6 +524,10 @@ _FOLDS = {
     "signature-requested": _requested,
     "signature-approved": _approved,
     "signature-received": _received,
+    "declaration-requested": _declaration_requested,
+    "declared": _declared,
+    "declaration-withdrawn": _declaration_withdrawn,
+    "reported": _reported,
     "reminded": _reminded,
     "declined": _ended(Status.DECLINED, PartyStatus.DECLINED),
     "cancelled": _ended(Status.CANCELLED, PartyStatus.CANCELLED),

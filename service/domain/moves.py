@@ -43,6 +43,8 @@ def approve(
     version = _version(agreement, number)
     party = _party(version, role)
     _refuse_if_done(party)
+    if version.must_declare(role):
+        raise _refused("declaration_first", "role", "This party signs its declaration first.")
     if version.status is not Status.SIGNING or party.requested_at is None:
         raise _refused(
             "not_your_turn", "role", "Wait for the event agreement.signature-requested for this role."
@@ -145,6 +147,8 @@ def cancel(agreement: Agreement, *, number: int | None, reason: str) -> Draft:
 def amendable(agreement: Agreement, *, number: int | None) -> Version:
     """The version in force, which `amend` and `terminate` start from. One change is made at a time."""
     current, base = agreement.current, agreement.in_force
+    if agreement.declares_for:
+        raise _refused("is_declaration", "agreement_id", "A declaration is not changed; amend its agreement.")
     if current.status.is_open or current.status is Status.COMPLETED:
         raise _refused(
             "version_open",

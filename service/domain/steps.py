@@ -21,6 +21,12 @@ class Capability(StrEnum):
 
 
 class StepKind(StrEnum):
+    DECLARE = "declare"
+    """Begin the declaration that a party signs first."""
+    WITHDRAW = "withdraw"
+    """Take back a declaration for a version that has ended."""
+    REPORT = "report"
+    """Tell the agreement that a declaration is for."""
     RENDER = "render"
     REQUEST = "request"
     PREPARE = "prepare"
@@ -59,6 +65,10 @@ class Step:
 def next_step(agreement: Agreement, now: datetime) -> Step | None:
     """What is to be done now, or None when the agreement rests: at its end, or until somebody acts."""
     version = agreement.current
+    if version.status.is_open:
+        waiting = next((d for d in version.declarations if not d.requested), None)
+        if waiting:
+            return Step(StepKind.DECLARE, waiting.role)
     match version.status:
         case Status.SUBMITTED:
             return Step(StepKind.RENDER)
@@ -74,13 +84,22 @@ def next_step(agreement: Agreement, now: datetime) -> Step | None:
             if version.receipt_sha256 is None:
                 return Step(StepKind.RENDER_RECEIPT)
             return Step(StepKind.ISSUE_RECEIPT)
+        case Status.SIGNED:
+            return _last(agreement)
         case _:
-            return None
+            asked = next((d for d in version.declarations if d.requested and not d.is_done), None)
+            return Step(StepKind.WITHDRAW, asked.role) if asked else _last(agreement)
+
+
+def _last(agreement: Agreement) -> Step | None:
+    """What remains when a version has ended."""
+    unknown = agreement.declares_for and not agreement.current.reported
+    return Step(StepKind.REPORT) if unknown else None
 
 
 def _signing(version: Version, now: str) -> Step | None:
     """Within the lowest order group that is not done, whoever can sign does; a person who signs is not overtaken."""
-    group = version.open_parties()
+    group = [p for p in version.open_parties() if not version.must_declare(p.role)]
     if any(p.requested_at is None for p in group):
         return Step(StepKind.REQUEST)
     prepared = version.prepared

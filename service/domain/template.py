@@ -63,6 +63,8 @@ class Manifest:
     places: tuple[Place, ...]
     labels: Mapping[str, Mapping[str, Mapping[str, str]]]
     unprinted: tuple[str, ...]
+    declarations: Mapping[str, str] = field(default_factory=dict)
+    """The template of the declaration that a role signs before it may sign the agreement."""
     amendments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Who must sign a change again, by change type, where it is not as `domain/changes.py` has it."""
 

@@ -19,6 +19,7 @@ from service.domain.log import Draft, Occurrence
 from service.domain.moves import amendable
 from service.domain.presentation import ROLES
 from service.errors import CommandRejected, FieldError
+from service.pipeline.declare import declarations
 from service.pipeline.opening import check_plan, fitting_template, opening
 from service.pipeline.services import Services
 from service.schemas import load_agreement
@@ -115,6 +116,7 @@ def _opened(
         version=number,
         supersedes=base.number,
         change=list(types),
+        declarations=declarations(services, agreement.id, number, joined, manifest),
     )
 
 

@@ -18,7 +18,7 @@ from service.domain.agreement import Agreement, advance, fold
 from service.domain.log import Draft, Entry, Occurrence, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, render, sign, waiting
+from service.pipeline import archive, declare, render, sign, waiting
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
@@ -35,6 +35,9 @@ StepFunction = Callable[[Services, Agreement, Step], Draft]
 Observer = Callable[[Entry], None]
 
 _STEPS: Mapping[StepKind, StepFunction] = {
+    StepKind.DECLARE: declare.request_declaration,
+    StepKind.WITHDRAW: declare.withdraw_declaration,
+    StepKind.REPORT: declare.report_declaration,
     StepKind.RENDER: render.render_agreement,
     StepKind.PREPARE: sign.prepare_signature,
     StepKind.REQUEST: sign.request_signatures,

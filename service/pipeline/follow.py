@@ -69,7 +69,7 @@ def follow(
                 agreement = advance(agreement, entry)
         for entry in entries if agreement else []:
             observe(entry)
-        if agreement and next_step(agreement, datetime.now(UTC)) is None:
+        if agreement and _is_at_rest(ledger, agreement):
             return agreement
         for marker in workbook.of(agreement.id) if agreement else []:
             if marker.parked and marker.parked.retry_at not in told:
@@ -78,3 +78,14 @@ def follow(
         pause = _LOOK_FIRST if entries else min(pause * 1.2, _LOOK_MOST)
         time.sleep(pause)
     return None
+
+
+def _is_at_rest(ledger: Ledger, agreement: Agreement) -> bool:
+    """Whether nothing goes on by itself: neither with the agreement, nor with a declaration that it waits for."""
+    now = datetime.now(UTC)
+    if next_step(agreement, now) is not None:
+        return False
+    waited_for = [d.agreement_id for d in agreement.current.declarations if d.requested and not d.is_done]
+    if any(next_step(fold(ledger.read(i)), now) is not None for i in waited_for):
+        return False
+    return not (waited_for and ledger.read_after(agreement.head))  # one may have ended since this was read

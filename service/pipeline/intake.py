@@ -26,6 +26,8 @@ from service.errors import (
     NotFound,
 )
 from service.pipeline.decisions import decide
+from service.pipeline.declare import declarations
+from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.opening import check_plan, fitting_template, opening
 from service.pipeline.quarantine import reject
@@ -259,16 +261,19 @@ def _begin(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
 
 def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marker:
     data = values["agreement"]
+    manifest = fitting_template(services, data)
+    declaring = declarations(services, claim.agreement_id, 1, data["parties"].keys(), manifest)
     draft = opening(
         "submitted",
         data,
         values.get("signing", {}),
-        fitting_template(services, data),
+        manifest,
         input_sha256=services.ledger.put_blob(claim.agreement_id, rfc8785.dumps(data), "json"),
         case={"system": data["case"]["system"], "reference": data["case"]["reference"]},
+        declarations=declaring,
     )
     entry = replace(draft, data={**claim.origin, **draft.data})
-    _index(services, data)
+    index(services, data)
     marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=0)
     try:
         services.ledger.append(claim.agreement_id, None, entry, version=1)
@@ -276,10 +281,3 @@ def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -
         services.workbook.end(marker)
         return _begin(services, claim, values)
     return marker
-
-
-def _index(services: Services, data: Mapping[str, Any]) -> None:
-    case = data["case"]
-    key = f"index/case/{case['system']}/{case['reference']}/{data['id']}"
-    with contextlib.suppress(AlreadyExists):
-        services.store.create(key, b"")

@@ -69,7 +69,8 @@ _REFUSALS = (
 def request_signatures(services: Services, agreement: Agreement, _step: Step) -> Draft:
     """Ask the parties whose turn it is: how each signs, and until when."""
     version, now = agreement.current, services.clock.now()
-    group = [(party, _method(services, party)) for party in version.open_parties()]
+    asked = [p for p in version.open_parties() if p.requested_at is None and not version.must_declare(p.role)]
+    group = [(party, _method(services, party)) for party in asked]
     deadlines = {
         p.role: timestamp(now + timedelta(days=p.deadline_days)) for p, _ in group if p.deadline_days
     }

@@ -124,6 +124,10 @@ class Workbook:
         except NotFound:
             return None
 
+    def find(self, agreement_id: str, run: str) -> Marker | None:
+        """The marker of that run, or None when it has ended."""
+        return self.load(marker_key(agreement_id, run))
+
     def of(self, agreement_id: str) -> list[Marker]:
         return [m for key in self._store.list(f"work/{agreement_id}/") if (m := self.load(key))]
 

@@ -225,6 +225,27 @@ class SignedData(VersionData):
     receipt_pdf = Obj(StoredObject, "The receipt as sealed PDF/A with the JSON attached.", required=True)
 
 
+class DeclarationReference(StrictSchema):
+    """A declaration: an agreement of its own, with events, signature and receipt of its own."""
+
+    agreement_id = Uuid(
+        "The declaration's id; commands about it name this as their agreement_id.", required=True
+    )
+
+
+class DeclarationRequestedData(VersionData):
+    """A party has a declaration to sign first; until then it is not asked to sign the agreement."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    declaration = Obj(DeclarationReference, required=True)
+
+
+class DeclaredData(DeclarationRequestedData):
+    """A party's declaration is signed, verified and receipted."""
+
+    document = Obj(StoredObject, "The signed declaration.", required=True)
+
+
 class AmendedData(VersionData):
     """A change was taken in as a new version, which is now made into a document and signed."""
 
@@ -350,6 +371,20 @@ class AgreementSigned(Event):
     data = Obj(SignedData, required=True)
 
 
+class AgreementDeclarationRequested(Event):
+    """A party is to sign a declaration first."""
+
+    type = _type("agreement.declaration-requested")
+    data = Obj(DeclarationRequestedData, required=True)
+
+
+class AgreementDeclared(Event):
+    """A party has signed its declaration."""
+
+    type = _type("agreement.declared")
+    data = Obj(DeclaredData, required=True)
+
+
 class AgreementAmended(Event):
     """A change to the agreement was taken in."""
 
@@ -382,6 +417,8 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.reminder": AgreementReminder,
     "agreement.party-signed": AgreementPartySigned,
     "agreement.signed": AgreementSigned,
+    "agreement.declaration-requested": AgreementDeclarationRequested,
+    "agreement.declared": AgreementDeclared,
     "agreement.amended": AgreementAmended,
     "agreement.superseded": AgreementSuperseded,
     "agreement.terminated": AgreementTerminated,

@@ -253,4 +253,4 @@ class Signing(RuleBasedStateMachine):
 
 
 TestSigning = Signing.TestCase
-TestSigning.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSigning.settings = settings(max_examples=150, stateful_step_count=40)

@@ -539,7 +539,7 @@ GOOD = {kid: signed(kid) for kid in ("p256", "p384", "ed25519")}
 
 
 @given(data=st.data(), kid=st.sampled_from(sorted(GOOD)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_character_of_a_signature_can_change(keys: ProducerKeys, data: st.DataObject, kid: str) -> None:
     good = GOOD[kid]
     assert keys.identify("submit", COMMAND, good, now=NOW)
@@ -574,7 +574,7 @@ PLACES = places(COMMAND)
 
 
 @given(path=st.sampled_from(PLACES), value=JSON, how=st.sampled_from(["replace", "delete", "add"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_nothing_in_a_command_can_change(
     keys: ProducerKeys, path: tuple[Any, ...], value: Any, how: str
 ) -> None:
@@ -604,7 +604,7 @@ def refusal_code(keys: ProducerKeys, payload: Any) -> str:
 
 
 @given(payload=st.dictionaries(st.text(max_size=8), JSON, max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_command_can_be_signed(
     keys: ProducerKeys, payload: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

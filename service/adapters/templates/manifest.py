@@ -14,18 +14,8 @@ from service.errors import TemplateError
 __all__ = ["parse_manifest"]
 
 MAX_ORDER = 9
-_KEYS = {
-    "name",
-    "version",
-    "kind",
-    "measures",
-    "unprinted",
-    "titles",
-    "parties",
-    "places",
-    "labels",
-    "amendments",
-}
+_NEEDED = {"name", "version", "kind", "measures", "unprinted", "titles", "parties", "labels"}
+_KEYS = _NEEDED | {"places", "amendments", "declarations"}
 _LINK = re.compile(r"https://signature\.invalid/[a-z_]+")
 
 
@@ -37,7 +27,7 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         raise _fault(where, str(exc)) from exc
     if unknown := data.keys() - _KEYS:
         raise _fault(where, f"unknown keys: {', '.join(sorted(unknown))}")
-    if missing := _KEYS - {"places", "amendments"} - data.keys():
+    if missing := _NEEDED - data.keys():
         raise _fault(where, f"missing keys: {', '.join(sorted(missing))}")
     if data["kind"] not in ("agreement", "receipt"):
         raise _fault(where, "kind is neither agreement nor receipt")
@@ -56,6 +46,7 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         ),
         labels=labels,
         unprinted=_list(data["unprinted"], f"{where}: unprinted"),
+        declarations=_declarations(data.get("declarations", {}), data["parties"], where),
         amendments=_amendments(data.get("amendments", {}), data["parties"], where),
     )
 
@@ -95,6 +86,15 @@ def _party(value: Any, where: str) -> PartyRule:
     if not isinstance(required, bool):
         raise _fault(where, "required is true or false")
     return PartyRule(order, required)
+
+
+def _declarations(value: Any, parties: Mapping[str, Any], where: str) -> dict[str, str]:
+    if not value:
+        return {}
+    declarations = _texts(value, f"{where}: declarations")
+    if not parties.keys() >= declarations.keys():
+        raise _fault(where, "declarations names only roles under parties")
+    return declarations
 
 
 def _amendments(value: Any, parties: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]]:

@@ -16,9 +16,9 @@ from service.entrypoints import output
 from service.entrypoints.cli.sending import send, sender_options
 from service.entrypoints.cli.shared import (
     LoadSettings,
+    OneProcess,
     agreement_argument,
     as_json_option,
-    no_other_worker,
     open_ledger,
     read_agreement,
     read_json,
@@ -78,13 +78,14 @@ def run(load: LoadSettings, file: Any, as_json: bool) -> None:
 
     Events are written to events.jsonl in SIGNERT_HOME.
     """
-    from service.pipeline.drive import Rest, drive
+    from service.pipeline.drive import Rest
     from service.pipeline.intake import receive
     from service.pipeline.quarantine import reject
 
     settings = load()
     payload = {"command_id": str(uuid.uuid4()), "agreement": read_json(file)}
-    with open_services(settings, publisher=event_file(settings), hand_over=no_other_worker) as services:
+    process = OneProcess()
+    with open_services(settings, publisher=event_file(settings), hand_over=process) as services:
         with output.progress() as progress:
             try:
                 marker = receive(services, "submit", payload)
@@ -93,7 +94,7 @@ def run(load: LoadSettings, file: Any, as_json: bool) -> None:
                 raise
             for entry in services.ledger.read(marker.agreement_id):
                 progress.entry(entry)
-            outcome = drive(services, marker, observe=progress.entry)
+            outcome = process.drive_all(services, marker, progress.entry)
         if outcome.rest is Rest.PARKED and outcome.parked:
             raise SignertError(
                 f"agreement {outcome.agreement.id} waits at {outcome.parked.step}: {outcome.parked.message}",

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from service.bootstrap import open_store, system_clock
 from service.config import Settings
 from service.domain.agreement import Agreement, fold
+from service.domain.log import Entry
 from service.entrypoints import output
 from service.errors import NotFound, SignertError
 from service.pipeline.ledger import Ledger
-from service.pipeline.work import Workbook
+from service.pipeline.work import Marker, Workbook
+
+if TYPE_CHECKING:
+    from service.pipeline.drive import Outcome
+    from service.pipeline.services import Services
 
 __all__ = [
     "EXIT_FAILED",
     "EXIT_USAGE",
     "LoadSettings",
+    "OneProcess",
     "agreement_argument",
     "as_json_option",
-    "no_other_worker",
     "open_ledger",
     "open_workbook",
     "parse_agreement_id",
@@ -57,13 +63,39 @@ def settings_option(command: _F) -> _F:
     return cast(_F, click.pass_obj(command))
 
 
-def no_other_worker(capability: object, _agreement_id: str, _run: str) -> None:
-    """The `hand_over` of commands that do all in this process."""
-    raise SignertError(
-        f"the next step needs the capability '{capability}'",
-        code="capability_missing",
-        remedy="Set SIGNERT_CAPABILITIES=render,sign, or use `signert submit` and workers.",
-    )
+class OneProcess:
+    """The `hand_over` of a command that does all in this process: what is handed over waits here for `drive_all`."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[str, str]] = deque()
+
+    def __call__(self, _capability: object, agreement_id: str, run: str) -> None:
+        self._waiting.append((agreement_id, run))
+
+    def drive_all(self, services: Services, marker: Marker, observe: Callable[[Entry], None]) -> Outcome:
+        """Drive the agreement of `marker` and all that is handed over on the way; what became of that agreement.
+
+        Raises `SignertError` (`capability_missing`) when a step needs another worker than this one.
+        """
+        from service.pipeline.drive import Rest, drive
+
+        outcome = drive(services, marker, observe=observe)
+        while self._waiting:
+            if outcome.rest is Rest.HANDED_OVER:
+                raise SignertError(
+                    f"the next step needs the capability '{outcome.capability}'",
+                    code="capability_missing",
+                    remedy="Set SIGNERT_CAPABILITIES=render,sign, or use `signert submit` and workers.",
+                )
+            agreement_id, run = self._waiting.popleft()
+            found = services.workbook.find(agreement_id, run)
+            if found is None:
+                continue
+            if agreement_id == marker.agreement_id:
+                outcome = drive(services, found, observe=observe)
+            else:
+                drive(services, found)
+        return outcome
 
 
 def open_ledger(settings: Settings) -> Ledger:

@@ -1,0 +1,187 @@
+"""Declarations: what a party must have signed before it may read and sign the agreement (the mentor's confidentiality).
+
+A declaration is a document of its own, so it is an agreement of its own in the store: its own log, version, signature
+and receipt, made by the same steps. Two entries tie the logs together: `declaration-requested` and `declared` in the
+agreement's, `reported` in the declaration's. Each is written by a step that may be repeated, so no crash parts them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import rfc8785
+
+from service.domain.agreement import Agreement, Declaration, PartyStatus, Status, Version, fold
+from service.domain.log import Draft, Occurrence
+from service.domain.steps import Capability, Step
+from service.domain.template import Manifest
+from service.errors import NotFound
+from service.pipeline.index import index
+from service.pipeline.ledger import Raced, blob_key
+from service.pipeline.opening import opening
+from service.pipeline.services import Services
+
+__all__ = ["declarations", "report_declaration", "request_declaration", "withdraw_declaration"]
+
+_NAMESPACE = uuid.UUID("0a7f1c64-5b0e-5d1a-8c39-9b7a2f4de310")
+
+
+def declarations(
+    services: Services, agreement_id: str, number: int, roles: Collection[str], manifest: Manifest
+) -> list[dict[str, Any]]:
+    """What the version's first entry says of the declarations that these roles sign first."""
+    return [
+        {
+            "role": role,
+            "agreement_id": str(uuid.uuid5(_NAMESPACE, f"{agreement_id}/{number}/{role}")),
+            "template": {"name": name, "version": services.templates.newest(name)},
+        }
+        for role, name in manifest.declarations.items()
+        if role in roles
+    ]
+
+
+def request_declaration(services: Services, agreement: Agreement, step: Step) -> Draft:
+    """Begin the declaration of `step.field`, unless a crash came after that, and have it driven."""
+    version = agreement.current
+    declaration = _declaration(version, step)
+    own, run = declaration.agreement_id, declaration.agreement_id
+    marker = services.workbook.begin(own, run, since=0)
+    try:
+        services.ledger.read(own)
+    except NotFound:
+        _begin(services, agreement, version, declaration)
+    services.hand_over(Capability.RENDER, own, marker.run)
+    told = {"role": declaration.role, "declaration": {"agreement_id": own}}
+    return Draft(
+        "declaration-requested",
+        {"role": declaration.role, "agreement_id": own},
+        (Occurrence("agreement.declaration-requested", told),),
+    )
+
+
+def _begin(services: Services, agreement: Agreement, version: Version, declaration: Declaration) -> None:
+    name, template_version, language = declaration.template, declaration.template_version, version.language
+    manifest = services.templates.get(name, template_version, language).manifest
+    whole = services.ledger.get_json(agreement.id, version.input_sha256)
+    data = _content(whole, declaration, agreement.id, version.number)
+    input_sha256 = services.ledger.put_blob(declaration.agreement_id, rfc8785.dumps(data), "json")
+    party = version.party(declaration.role)
+    planned = {"method": party.method, "deadline_days": party.deadline_days, "level": party.level}
+    plan = {
+        "expires_after_days": version.expires_after_days,
+        "parties": {declaration.role: {k: v for k, v in planned.items() if v}},
+    }
+    draft = opening(
+        "submitted",
+        data,
+        plan,
+        manifest,
+        input_sha256=input_sha256,
+        case={"system": agreement.case_system, "reference": agreement.case_reference},
+        command_id=version.command_id,
+        payload_sha256=input_sha256,
+        declares_for={
+            "agreement_id": agreement.id,
+            "version": version.number,
+            "role": declaration.role,
+        },
+    )
+    index(services, data)
+    try:
+        services.ledger.append(declaration.agreement_id, None, draft, version=1)
+    except Raced:
+        return  # another worker began it, from the same data
+
+
+def _content(
+    whole: Mapping[str, Any], declaration: Declaration, agreement_id: str, number: int
+) -> dict[str, Any]:
+    """What a declaration says: who declares, and for which agreement. Nothing of the participant."""
+    kept = {k: whole[k] for k in ("number", "case", "measure", "language", "period", "unit") if k in whole}
+    parties = whole["parties"]
+    return {
+        **kept,
+        "id": declaration.agreement_id,
+        "template": {"name": declaration.template, "version": declaration.template_version},
+        "parties": {
+            declaration.role: parties[declaration.role],
+            "employer": {"organisation": parties["employer"]["organisation"]},
+        },
+        "declares_for": {"agreement": agreement_id, "version": number},
+    }
+
+
+def report_declaration(services: Services, agreement: Agreement, _step: Step) -> Draft:
+    """Tell the agreement that a declaration is for what became of it, and have that one driven on."""
+    about = agreement.declares_for
+    assert about is not None
+    run = agreement.id
+    while True:
+        whole = fold(services.ledger.read(about.agreement_id))
+        version = whole.version(about.version)
+        assert version is not None
+        draft = _outcome(agreement, version, about.role)
+        if draft is None:
+            break
+        services.workbook.begin(whole.id, run, since=whole.head.seq + 1)
+        try:
+            services.ledger.append(whole.id, whole.head, draft, version=version.number)
+        except Raced:
+            continue
+        break
+    if services.workbook.find(about.agreement_id, run):
+        services.hand_over(Capability.SIGN, about.agreement_id, run)
+    return Draft("reported", {"agreement_id": about.agreement_id})
+
+
+def _outcome(declaration: Agreement, version: Version, role: str) -> Draft | None:
+    """What the agreement's log is to say; None when it has been said, or is of no consequence any more."""
+    made = declaration.current
+    asked = next(d for d in version.declarations if d.role == role)
+    if asked.is_done or not version.status.is_open:
+        return None
+    if made.status is Status.SIGNED:
+        document = made.document.sha256
+        told = {
+            "role": role,
+            "declaration": {"agreement_id": declaration.id},
+            "document": {"sha256": document, "storage_key": blob_key(declaration.id, document, "pdf")},
+        }
+        return Draft(
+            "declared",
+            {"role": role, "document_sha256": document, "receipt_sha256": made.receipt_sha256},
+            (Occurrence("agreement.declared", told),),
+        )
+    signed = [p.role for p in version.parties if p.status is PartyStatus.SIGNED]
+    if made.status is Status.DECLINED:
+        told = {"role": role, "reason": "other", "signed": signed}
+        return Draft("declined", {"role": role, "reason": "other"}, (Occurrence("agreement.declined", told),))
+    told = {"reason": "other", "signed": signed}
+    return Draft("cancelled", {"reason": "other"}, (Occurrence("agreement.cancelled", told),))
+
+
+def withdraw_declaration(services: Services, agreement: Agreement, step: Step) -> Draft:
+    """The version has ended without all signatures: nobody is to sign a declaration for it any more."""
+    declaration = _declaration(agreement.current, step)
+    while True:
+        made = fold(services.ledger.read(declaration.agreement_id))
+        if not made.current.status.is_open:
+            break
+        told = {"reason": "withdrawn", "signed": []}
+        draft = Draft("cancelled", {"reason": "withdrawn"}, (Occurrence("agreement.cancelled", told),))
+        run = str(uuid.uuid5(_NAMESPACE, f"{made.id}/withdraw"))
+        services.workbook.begin(made.id, run, since=made.head.seq + 1)
+        try:
+            services.ledger.append(made.id, made.head, draft, version=made.current.number)
+        except Raced:
+            continue
+        services.hand_over(Capability.SIGN, made.id, run)
+        break
+    return Draft("declaration-withdrawn", {"role": declaration.role})
+
+
+def _declaration(version: Version, step: Step) -> Declaration:
+    return next(d for d in version.declarations if d.role == step.field)
