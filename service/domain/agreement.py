@@ -208,6 +208,8 @@ class Version:
     """Warnings that were given: kind, and the end that they warned of."""
     template_sha256: str | None = None
     docx_sha256: str | None = None
+    courtesy_sha256: str | None = None
+    """The courtesy translation's PDF, where the agreement asks for one."""
     revisions: tuple[Revision, ...] = ()
     prepared: Prepared | None = None
     augmented: bool = False
@@ -356,6 +358,7 @@ def _rendered(version: Version, entry: Entry) -> Version:
         status=Status.RENDERED,
         template_sha256=entry.data["template_sha256"],
         docx_sha256=entry.data["docx_sha256"],
+        courtesy_sha256=entry.data.get("courtesy_sha256"),
         revisions=(_revision(entry.data),),
     )
 

@@ -2,34 +2,54 @@
 
 Each rule looks at the fields that were sent and valid, and says nothing of those that are missing or broken:
 they have an error of their own already. So one answer can name every fault at once.
+
+The rules of each measure are those of Nav's own agreements (navikt/tiltaksgjennomforing-api): how long it may last, the
+percentages of a wage subsidy, a summer job's season and age. Our own reading: a temporary wage subsidy of 50 per cent
+fits both groups; and the limit by group is what the agreement says, for the group itself is not sent.
 """
 
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
 from service.domain.identifiers import is_national_id, parse_national_id
+from service.domain.periods import last_day
 from service.domain.presentation import ROLES
+from service.domain.wage_subsidy import WAGE_SUBSIDIES, calculate
 from service.errors import FieldError
 
-__all__ = ["ceiling_for", "check_agreement", "last_day"]
+__all__ = ["LIMIT_OF_PERCENTAGE", "ceiling_for", "check_agreement"]
 
 CEILINGS: Mapping[int, int] = {2023: 143_900, 2024: 149_100, 2025: 154_800, 2026: 160_400}
 """Highest inclusion grant in whole NOK, by the year in which the agreement ends."""
 
 MAX_MONTHS: Mapping[str, int] = {"inclusion_grant": 12, "work_training": 18}
-"""Longest period by measure; for mentor the agreement itself names 6 or 36 (`mentor.limit_months`)."""
+"""Longest period by measure. For some the agreement itself names it, see `_LIMITED_BY_GROUP`."""
+
+_LIMITED_BY_GROUP = ("mentor", "temporary_wage_subsidy")
+"""Measures whose section names the longest period (`limit_months`), by the participant's group."""
+
+LIMIT_OF_PERCENTAGE: Mapping[int, int] = {40: 12, 60: 24}
+"""Temporary wage subsidy: the longest period that goes with a percentage, for both follow the participant's group."""
+
+SUMMER_JOB_DAYS = 28
+SUMMER_JOB_FIRST, SUMMER_JOB_LAST = (6, 1), (8, 31)
+"""Month and day of the first and the last possible start."""
+SUMMER_JOB_AGE = 30
+
+_CALCULATED_FROM = frozenset(
+    {"percentage", "monthly_wage", "holiday_pay_rate", "pension_rate", "employer_contribution_rate"}
+)
 
 MIN_AGE = 16
 TOO_OLD = 72
 BACKDATING = timedelta(days=7)
 
-_SECTIONS: Mapping[str, str] = {"inclusion_grant": "inclusion_grant", "mentor": "mentor"}
-"""The section of the agreement that goes with one measure, and with that one only."""
+_SECTIONS = ("inclusion_grant", "mentor", *WAGE_SUBSIDIES)
+"""Sections of the agreement that go with the measure of the same name, and with that one only."""
 
 
 def ceiling_for(end: date) -> int:
@@ -40,18 +60,6 @@ def ceiling_for(end: date) -> int:
     """
     year = min(max(end.year, min(CEILINGS)), max(CEILINGS))
     return CEILINGS[year]
-
-
-def last_day(start: date, months: int) -> date:
-    """The last day of a period of `months` whole months from `start`: 1 December and 12 give 30 November.
-
-    Where that month is too short (29 February, 12 months) its own last day is the end.
-    """
-    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    length = monthrange(year, month + 1)[1]
-    if start.day > length:
-        return date(year, month + 1, length)
-    return date(year, month + 1, start.day) - timedelta(days=1)
 
 
 def check_agreement(
@@ -120,12 +128,13 @@ def _dates(facts: _Facts) -> Iterator[FieldError]:
 
 def _duration(facts: _Facts) -> Iterator[FieldError]:
     measure = facts.measure or ""
-    months = facts.get("mentor.limit_months") if measure == "mentor" else MAX_MONTHS.get(measure)
+    by_group = measure in _LIMITED_BY_GROUP
+    months = facts.get(f"{measure}.limit_months") if by_group else MAX_MONTHS.get(measure)
     if not (months and facts.start and facts.end) or facts.end <= last_day(facts.start, months):
         return
     way_out = "Move the end date or the start date"
-    if facts.measure == "mentor":
-        way_out += ", or send the greater mentor.limit_months where the participant's group allows it"
+    if by_group:
+        way_out += f", or send the greater {measure}.limit_months where the participant's group allows it"
     yield _error(
         "period.end",
         "period_too_long",
@@ -169,7 +178,7 @@ def _age_on(birth: date, day: date) -> int:
 def _sections(facts: _Facts) -> Iterator[FieldError]:
     if facts.measure is None:
         return
-    for measure, section in (*_SECTIONS.items(), ("mentor", "parties.mentor")):
+    for measure, section in (*zip(_SECTIONS, _SECTIONS, strict=True), ("mentor", "parties.mentor")):
         if facts.measure == measure and not facts.sent(section):
             yield _error(section, "required", f"Send this when the measure is {measure}.")
         elif facts.measure != measure and facts.sent(section):
@@ -192,6 +201,58 @@ def _ceiling(facts: _Facts) -> Iterator[FieldError]:
         "over_ceiling",
         f"The lines add up to more than {_kroner(ceiling)} kroner, the ceiling {because}. Lower the amounts.",
     )
+
+
+def _group(facts: _Facts) -> Iterator[FieldError]:
+    percentage = facts.get("temporary_wage_subsidy.percentage")
+    wanted = LIMIT_OF_PERCENTAGE.get(percentage)
+    if wanted and facts.get("temporary_wage_subsidy.limit_months") not in {None, wanted}:
+        yield _error(
+            "temporary_wage_subsidy.limit_months",
+            "percentage_not_for_group",
+            "A subsidy of 40 per cent goes with 12 months, one of 60 with 24. Correct the one or the other.",
+        )
+
+
+def _subsidy_sum(facts: _Facts) -> Iterator[FieldError]:
+    section = facts.get(facts.measure or "") if facts.measure in WAGE_SUBSIDIES else None
+    if not section or "monthly_subsidy" not in section or not section.keys() >= _CALCULATED_FROM:
+        return
+    if calculate(section).subsidy != section["monthly_subsidy"]:
+        yield _error(
+            f"{facts.measure}.monthly_subsidy",
+            "sum_differs",
+            "The subsidy is the percentage of wage, holiday pay, pension and employer's contribution together, in "
+            "whole kroner. Correct it or the rates, or leave it out: it is calculated.",
+        )
+
+
+def _summer_job(facts: _Facts) -> Iterator[FieldError]:
+    if facts.measure != "summer_job" or not facts.start:
+        return
+    start = facts.start
+    if not SUMMER_JOB_FIRST <= (start.month, start.day) <= SUMMER_JOB_LAST:
+        yield _error(
+            "period.start",
+            "not_in_summer",
+            "A summer job starts between 1 June and 31 August. Move the start date, or choose another measure.",
+        )
+    if facts.end and facts.end >= start + timedelta(days=SUMMER_JOB_DAYS):
+        yield _error(
+            "period.end",
+            "period_too_long",
+            f"A summer job may last at most {SUMMER_JOB_DAYS // 7} weeks. Move the end date or the start date.",
+        )
+    number = facts.get("parties.participant.national_id")
+    births = parse_national_id(number).possible_birth_dates(facts.today) if number else ()
+    # Who turns 30 on the first day is not over 30.
+    if births and all(_age_on(b, start - timedelta(days=1)) >= SUMMER_JOB_AGE for b in births):
+        yield _error(
+            "parties.participant.national_id",
+            "too_old_for_summer_job",
+            f"A summer job is for participants who are not over {SUMMER_JOB_AGE} when it starts. Choose another "
+            "measure.",
+        )
 
 
 def _persons(facts: _Facts) -> Iterator[FieldError]:
@@ -260,6 +321,9 @@ _RULES: tuple[Callable[[_Facts], Iterator[FieldError]], ...] = (
     _age,
     _sections,
     _ceiling,
+    _group,
+    _subsidy_sum,
+    _summer_job,
     _persons,
     _responsible,
     _family,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from service.domain.ports import SignaturePlace
+from service.domain.presentation import Kind
 from service.errors import TemplateError
 
 __all__ = ["Finding", "Manifest", "PartyRule", "Place", "Template"]
-
-Kind = Literal["agreement", "receipt"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,9 @@ class Manifest:
 
     `labels[language][enumeration][value]` is what is printed for a code; `unprinted` lists the field paths
     (`*` for one segment; a path covers all beneath it) whose values need not be in the document's text.
+    `fields[language][path]` names fields in a list of changes (see `describe_changes`). `courtesy` lists those of
+    `languages` in which a document may be read but not signed. `signers_only` says that a party that does not sign a
+    version gets no place for a signature in it.
     """
 
     name: str
@@ -67,10 +68,17 @@ class Manifest:
     """The template of the declaration that a role signs before it may sign the agreement."""
     amendments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Who must sign a change again, by change type, where it is not as `domain/changes.py` has it."""
+    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    courtesy: tuple[str, ...] = ()
+    signers_only: bool = False
 
     @property
     def languages(self) -> tuple[str, ...]:
         return tuple(self.titles)
+
+    @property
+    def binding_languages(self) -> tuple[str, ...]:
+        return tuple(language for language in self.titles if language not in self.courtesy)
 
     def label(self, enumeration: str, value: str, language: str) -> str:
         """The printed form of `value`. Raises `TemplateError` (`label_missing`)."""
@@ -111,8 +119,18 @@ class Template:
         return self.manifest.labels[self.language]
 
     @property
+    def field_labels(self) -> Mapping[str, str]:
+        """Names of fields in the template's language, by path; empty where the manifest has none."""
+        return self.manifest.fields.get(self.language, {})
+
+    @property
     def places(self) -> tuple[SignaturePlace, ...]:
-        """The places for signatures, in the manifest's order, with tooltips in the template's language."""
+        """The places for signatures, in the manifest's order, with tooltips in the template's language.
+
+        A courtesy translation has none.
+        """
+        if self.language in self.manifest.courtesy:
+            return ()
         return tuple(
             SignaturePlace(p.role, p.link, p.tooltips[self.language], p.width, p.height)
             for p in self.manifest.places

@@ -1,7 +1,8 @@
 """Every field that a template may name, so that an optional one which was not sent is empty, not undefined.
 
-Agreement: the fields of `service/schemas/agreement.py`, with the agreement's `id` and `version`. Receipt: those
-of `service/domain/receipt.py`. A list stands with one item that shows its fields.
+Agreement: the fields of `service/schemas/agreement.py`, with the agreement's `id` and `version`, and the sections
+`amendment` and `termination` that the service adds to a later version. Declaration: what a mentor declares, and for
+which agreement. Receipt: the fields of `service/domain/receipt.py`. A list stands with one item that shows its fields.
 """
 
 from __future__ import annotations
@@ -16,11 +17,20 @@ _PERSON = {"first_name": "", "last_name": "", "phone": "", "email": ""}
 _UNIT = {"number": "", "name": ""}
 _REPRESENTATIVE = {**_PERSON, "organisation": _UNIT, "title": ""}
 _NAV = {**_PERSON, "ident": "", "unit": _UNIT}
+_WAGES = {
+    "percentage": "",
+    "monthly_wage": "",
+    "holiday_pay_rate": "",
+    "pension_rate": "",
+    "employer_contribution_rate": "",
+    "monthly_subsidy": "",
+}
 _AGREEMENT_SHAPE: Mapping[str, Any] = {
     "id": "",
     "number": "",
     "version": "",
     "language": "",
+    "courtesy_translation": "",
     "measure": "",
     "origin": "",
     "case": {"system": "", "reference": ""},
@@ -51,7 +61,35 @@ _AGREEMENT_SHAPE: Mapping[str, Any] = {
     "family_relation": {"related": False, "explanation": ""},
     "inclusion_grant": {"lines": [{"kind": "", "amount": "", "description": ""}], "reason": ""},
     "mentor": {"tasks": "", "hours_per_week": "", "hourly_wage": "", "limit_months": ""},
+    "temporary_wage_subsidy": {**_WAGES, "limit_months": ""},
+    "permanent_wage_subsidy": _WAGES,
+    "summer_job": _WAGES,
     "exceptions": {"backdated": {"reason": ""}},
+    "amendment": {
+        "version": "",
+        "supersedes": "",
+        "types": "",
+        "reason": "",
+        "asked_by": "",
+        "told": "",
+        "changes": [{"what": "", "before": "", "after": ""}],
+    },
+    "termination": {"reason": "", "date": "", "explanation": ""},
+}
+_DECLARATION_SHAPE: Mapping[str, Any] = {
+    "id": "",
+    "number": "",
+    "version": "",
+    "language": "",
+    "measure": "",
+    "case": {"system": "", "reference": ""},
+    "unit": _UNIT,
+    "period": {"start": "", "end": ""},
+    "parties": {
+        "mentor": {**_PERSON, "national_id": ""},
+        "employer": {"organisation": _UNIT},
+    },
+    "declares_for": {"agreement": "", "version": ""},
 }
 _SIGNATURE = {
     "field": "",
@@ -85,4 +123,8 @@ _RECEIPT_SHAPE: Mapping[str, Any] = {
     "log": {"seq": "", "sha256": "", "storage_key": ""},
     "issued_at": "",
 }
-SHAPES: Mapping[str, Mapping[str, Any]] = {"agreement": _AGREEMENT_SHAPE, "receipt": _RECEIPT_SHAPE}
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "agreement": _AGREEMENT_SHAPE,
+    "declaration": _DECLARATION_SHAPE,
+    "receipt": _RECEIPT_SHAPE,
+}

@@ -166,7 +166,9 @@ def _claim(
         )
     kept = command.values
     if name == "submit":
-        kept = {**kept, "agreement": {**kept["agreement"], "id": agreement_id}}
+        manifest = fitting_template(services, kept["agreement"])
+        named = {"name": manifest.name, "version": manifest.version}
+        kept = {**kept, "agreement": {**kept["agreement"], "id": agreement_id, "template": named}}
     claim = Claim(
         command=name,
         command_id=command.command_id,

@@ -20,8 +20,9 @@ _UNKNOWN = {"unknown_template": "template", "unknown_language": "language"}
 
 
 def fitting_template(services: Services, data: Mapping[str, Any], *, root: str = "agreement") -> Manifest:
-    """The manifest of the template asked for. Raises `CommandRejected` when it does not fit the agreement.
+    """The manifest of the template asked for, of its newest version when none is named.
 
+    Raises `CommandRejected` when it does not fit the agreement.
     `root` is where the agreement stands in the command, for the paths of the faults.
     """
     asked = data["template"]
@@ -31,7 +32,8 @@ def fitting_template(services: Services, data: Mapping[str, Any], *, root: str =
         return CommandRejected("the agreement does not fit its template", [fault])
 
     try:
-        manifest = services.templates.get(asked["name"], asked["version"], data["language"]).manifest
+        version = asked.get("version") or services.templates.newest(asked["name"])
+        manifest = services.templates.get(asked["name"], version, data["language"]).manifest
     except TemplateError as exc:
         if exc.code not in _UNKNOWN:
             raise
@@ -41,6 +43,10 @@ def fitting_template(services: Services, data: Mapping[str, Any], *, root: str =
     if data["measure"] not in manifest.measures:
         served = ", ".join(manifest.measures)
         raise refused("measure", "measure_not_served", f"The template is for: {served}.")
+    if data.get("courtesy_translation", data["language"]) not in {data["language"], *manifest.courtesy}:
+        said = f"Template {manifest.name} {manifest.version} has no such translation."
+        way_out = "Leave the field out, or name another version of the template."
+        raise refused("courtesy_translation", "courtesy_not_served", f"{said} {way_out}")
     for role, rule in manifest.parties.items():
         if rule.required and role not in data["parties"]:
             raise refused(f"parties.{role}", "required", "The template needs this party.")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import rfc8785
 
-from service.domain.agreement import SEAL, Agreement, PartyStatus
+from service.domain.agreement import SEAL, Agreement, Version
 from service.domain.log import Draft, Occurrence, log_key, timestamp
 from service.domain.ports import Attachment
 from service.domain.presentation import context, printed_values
@@ -24,44 +24,38 @@ from service.pipeline.ledger import blob_key
 from service.pipeline.services import Services
 from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, place_fields
 
-__all__ = ["render_agreement", "render_receipt"]
+__all__ = ["Typeset", "render_agreement", "render_receipt", "typeset_version"]
 
 RECEIPT_TEMPLATE: Final = ("kvittering", "1.0.0")
 _TOOLTIPS: Final = {
     "nb": {SEAL: "Virksomhetens segl", DOCUMENT_TIMESTAMP_FIELD: "Tidsstempel for hele dokumentet"},
     "nn": {SEAL: "Segl frå verksemda", DOCUMENT_TIMESTAMP_FIELD: "Tidsstempel for heile dokumentet"},
 }
-_LOCALES: Final = {"nb": "nb-NO", "nn": "nn-NO"}
+_LOCALES: Final = {"nb": "nb-NO", "nn": "nn-NO", "en": "en-GB"}
 _DATA_FAULTS: Final = frozenset({"undefined_variable", "value_not_printed", "label_missing", "glyph_missing"})
 """Faults of a template with this data: no later attempt can end otherwise, so the command is answered."""
 
 
 @dataclass(frozen=True)
 class Typeset:
+    """A document as Word file and as PDF, without fields for signatures."""
+
     docx: bytes
     pdf: bytes
 
 
 def render_agreement(services: Services, agreement: Agreement, _step: Step) -> Draft:
-    """Render the current version with a field for the seal and one for each party.
+    """Render the current version with a field for the seal and one for each party that signs.
 
-    Raises `CommandRejected` when the template cannot print this data.
+    A courtesy translation, where the agreement asks for one, is made of the same data and kept beside it. Raises
+    `CommandRejected` when the template cannot print this data.
     """
     version, ledger = agreement.current, services.ledger
     template = services.templates.get(version.template, version.template_version, version.language)
-    data = ledger.get_json(agreement.id, version.input_sha256)
-    roles = {p.role for p in version.parties if p.status is not PartyStatus.TOLD}
-    try:
-        document = _typeset(services, template, data, identifier=agreement.id, version=version.number)
-    except (TemplateError, NotArchivable) as exc:
-        if exc.code not in _DATA_FAULTS:
-            raise
-        fields = [f"agreement.{path}" for path in _paths_at_fault(exc, template, data)]
-        raise CommandRejected(
-            f"template {template.name} {template.version} cannot print this agreement",
-            [FieldError(field, exc.code, f"{exc.message.rstrip('.')}. {exc.remedy}") for field in fields],
-            code=exc.code,
-        ) from exc
+    document = typeset_version(services, agreement, version, version.language)
+    # Older templates have a place for every party of the agreement, and every place becomes a field.
+    fielded = version.signers if template.manifest.signers_only else version.parties
+    roles = {p.role for p in fielded}
     places = [
         FieldPlace(p.role, p.tooltip, link=p.link, width=p.width, height=p.height)
         for p in template.places
@@ -82,9 +76,49 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
             "template_sha256": template.sha256,
             "docx_sha256": ledger.put_blob(agreement.id, document.docx, "docx"),
             "revision": revision,
+            **_courtesy(services, agreement),
         },
         (Occurrence("agreement.rendered", told),),
     )
+
+
+def typeset_version(services: Services, agreement: Agreement, version: Version, language: str) -> Typeset:
+    """Any version's document, of its own data and template alone: the same text at any later time.
+
+    Raises `CommandRejected` when the template cannot print the data, `TemplateError` when the template is not there
+    or not as it was.
+    """
+    template = services.templates.get(version.template, version.template_version, language)
+    data = services.ledger.get_json(agreement.id, version.input_sha256)
+    try:
+        return _typeset(
+            services,
+            template,
+            data,
+            identifier=agreement.id,
+            version=version.number,
+            signers=[p.role for p in version.signers],
+        )
+    except (TemplateError, NotArchivable) as exc:
+        if exc.code not in _DATA_FAULTS:
+            raise
+        fields = [f"agreement.{path}" for path in _paths_at_fault(exc, template, data)]
+        raise CommandRejected(
+            f"template {template.name} {template.version} cannot print this agreement",
+            [FieldError(field, exc.code, f"{exc.message.rstrip('.')}. {exc.remedy}") for field in fields],
+            code=exc.code,
+        ) from exc
+
+
+def _courtesy(services: Services, agreement: Agreement) -> dict[str, Any]:
+    """What the entry says of the courtesy translation: a PDF that nobody signs."""
+    version = agreement.current
+    language = services.ledger.get_json(agreement.id, version.input_sha256).get("courtesy_translation")
+    if language is None:
+        return {}
+    document = typeset_version(services, agreement, version, language)
+    sha256 = services.ledger.put_blob(agreement.id, document.pdf, "pdf")
+    return {"courtesy_language": language, "courtesy_sha256": sha256}
 
 
 def _organisation_fields(language: str) -> list[FieldPlace]:
@@ -109,7 +143,12 @@ def _paths_at_fault(
 def _printed(template: Template, data: Mapping[str, Any]) -> Mapping[str, str]:
     manifest = template.manifest
     return printed_values(
-        manifest.kind, data, labels=template.labels, language=template.language, unprinted=manifest.unprinted
+        manifest.kind,
+        data,
+        labels=template.labels,
+        language=template.language,
+        field_labels=template.field_labels,
+        unprinted=manifest.unprinted,
     )
 
 
@@ -163,13 +202,22 @@ def _typeset(
     identifier: str,
     version: int,
     attachments: Sequence[Attachment] = (),
+    signers: Sequence[str] | None = None,
 ) -> Typeset:
     tools, manifest = services.typesetting, template.manifest
     title, language, created = template.title, _LOCALES[template.language], services.clock.now()
     docx = tools.fill(
         template.docx,
         {
-            **context(manifest.kind, data, labels=template.labels, language=template.language),
+            **context(
+                manifest.kind,
+                data,
+                labels=template.labels,
+                language=template.language,
+                field_labels=template.field_labels,
+                unprinted=manifest.unprinted,
+                signers=signers,
+            ),
             "version": str(version),
         },
         title=title,

@@ -29,7 +29,7 @@ class Catalogue(Protocol):
     def get(self, name: str, version: str, language: str) -> Template: ...
 
     def newest(self, name: str) -> str:
-        """The newest version of that name."""
+        """The newest version that is published of this template."""
 
 
 class WordFiller(Protocol):

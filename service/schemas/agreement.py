@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from service.domain.intake_rules import LIMIT_OF_PERCENTAGE
 from service.domain.presentation import ROLES
-from service.schemas.fields import (
-    Choice,
-    Decimal2,
-    Flag,
-    IsoDate,
-    Items,
-    Obj,
-    OneOfWhole,
-    StrictSchema,
-    Uuid,
-    Whole,
+from service.domain.wage_subsidy import WAGE_SUBSIDIES
+from service.schemas.fields import Choice, Decimal2, Flag, IsoDate, Items, Obj, StrictSchema, Uuid, Whole
+from service.schemas.measures import (
+    InclusionGrant,
+    MentorTerms,
+    PermanentWageSubsidy,
+    SummerJob,
+    TemporaryWageSubsidy,
 )
 from service.schemas.parties import Parties, Unit
 from service.schemas.text import Email, Phone, Text
 
-__all__ = ["LANGUAGES", "MEASURES", "AgreementSchema", "Template"]
+__all__ = ["COURTESY_LANGUAGES", "LANGUAGES", "MEASURES", "AgreementSchema", "Template"]
 
 LANGUAGES = ("nb", "nn")
+COURTESY_LANGUAGES = ("en",)
 MEASURES = (
     "inclusion_grant",
     "mentor",
@@ -33,15 +32,6 @@ MEASURES = (
     "summer_job",
 )
 GOALS = ("job_in_company", "work_experience", "trying_out", "language", "certificate", "other")
-GRANT_KINDS = (
-    "accommodation",
-    "workplace",
-    "equipment",
-    "software",
-    "aids",
-    "training",
-    "insurance_licence_certificate",
-)
 STATUSES = ("planned", "in_progress", "done", "cancelled")
 
 MAX_NAME = 100
@@ -50,9 +40,6 @@ MAX_TEXT = 1000
 MAX_PLAN = 2000
 MAX_EXPLANATION = 500
 MAX_ITEMS = 20
-MAX_GRANT_LINES = 50
-MAX_AMOUNT = 10_000_000
-MAX_WAGE = 10_000
 
 
 def _responsible() -> Choice:
@@ -75,8 +62,7 @@ class Template(StrictSchema):
     )
     version = Text(
         32,
-        "Version of the template (Semantic Versioning 2.0.0, release versions).",
-        required=True,
+        "Version of the template (Semantic Versioning 2.0.0, release versions); the newest when it is left out.",
         pattern=r"(?:0|[1-9][0-9]{0,4})\.(?:0|[1-9][0-9]{0,4})\.(?:0|[1-9][0-9]{0,4})",
         form="Send three numbers with full stops, e.g. 1.0.0.",
     )
@@ -186,36 +172,6 @@ class FollowUp(StrictSchema):
     commitments = Items(Commitment, MAX_ITEMS, "NAV's commitments.")
 
 
-class GrantLine(StrictSchema):
-    """One line of an inclusion grant. A line that is agreed is never edited; others are added."""
-
-    amount = Whole(1, MAX_AMOUNT, "Amount in whole NOK.", required=True)
-    kind = Choice(GRANT_KINDS, "What it is for.", required=True)
-    description = Text(MAX_TEXT, "What it is for, in words.", multiline=True)
-
-
-class InclusionGrant(StrictSchema):
-    """The inclusion grant (inkluderingstilskudd)."""
-
-    lines = Items(
-        GrantLine,
-        MAX_GRANT_LINES,
-        "The lines; together at most the ceiling of the year in which the agreement ends.",
-        min_items=1,
-        required=True,
-    )
-    reason = Text(MAX_TEXT, "Why the grant is given.", required=True, multiline=True)
-
-
-class MentorTerms(StrictSchema):
-    """What the mentor does, how much, and for how long at most."""
-
-    tasks = Text(MAX_TEXT, "The mentor's tasks.", required=True, multiline=True)
-    hours_per_week = Decimal2(40, "The mentor's hours a week.", required=True)
-    hourly_wage = Decimal2(MAX_WAGE, "The mentor's hourly wage in NOK.", required=True)
-    limit_months = OneOfWhole((6, 36), "Longest period in months, by the participant's group.", required=True)
-
-
 class FamilyRelation(StrictSchema):
     """Whether participant and employer are related."""
 
@@ -253,6 +209,10 @@ class AgreementSchema(StrictSchema):
     )
     template = Obj(Template, required=True)
     language = Choice(LANGUAGES, "Language of the document: bokmål or nynorsk.", required=True)
+    courtesy_translation = Choice(
+        COURTESY_LANGUAGES,
+        "Language of a translation to read beside the document. It is not binding and is not signed.",
+    )
     case = Obj(Case, required=True)
     measure = Choice(MEASURES, "The labour-market measure.", required=True)
     origin = Choice(("adviser", "employer", "case_system"), "Who began the agreement.")
@@ -269,18 +229,47 @@ class AgreementSchema(StrictSchema):
     family_relation = Obj(FamilyRelation, required=True)
     inclusion_grant = Obj(InclusionGrant, "For the measure inclusion_grant, and only for it.")
     mentor = Obj(MentorTerms, "For the measure mentor, and only for it; with parties.mentor.")
+    temporary_wage_subsidy = Obj(
+        TemporaryWageSubsidy, "For the measure temporary_wage_subsidy, and only for it."
+    )
+    permanent_wage_subsidy = Obj(
+        PermanentWageSubsidy, "For the measure permanent_wage_subsidy, and only for it."
+    )
+    summer_job = Obj(SummerJob, "For the measure summer_job, and only for it.")
     exceptions = Obj(Exceptions)
 
     json_schema_conditions: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {
-            "if": {"properties": {"measure": {"const": "inclusion_grant"}}},
-            "then": {"required": ["inclusion_grant"]},
-            "else": {"properties": {"inclusion_grant": False}},
-        },
+        *(
+            {
+                "if": {"properties": {"measure": {"const": measure}}},
+                "then": {"required": [measure]},
+                "else": {"properties": {measure: False}},
+            }
+            for measure in ("inclusion_grant", "mentor", *WAGE_SUBSIDIES)
+        ),
         {
             "if": {"properties": {"measure": {"const": "mentor"}}},
-            "then": {"required": ["mentor"], "properties": {"parties": {"required": ["mentor"]}}},
-            "else": {"properties": {"mentor": False, "parties": {"properties": {"mentor": False}}}},
+            "then": {"properties": {"parties": {"required": ["mentor"]}}},
+            "else": {"properties": {"parties": {"properties": {"mentor": False}}}},
         },
+        *(
+            {
+                "if": {
+                    "properties": {
+                        "temporary_wage_subsidy": {
+                            "properties": {"percentage": {"const": percentage}},
+                            "required": ["percentage"],
+                        }
+                    },
+                    "required": ["temporary_wage_subsidy"],
+                },
+                "then": {
+                    "properties": {
+                        "temporary_wage_subsidy": {"properties": {"limit_months": {"const": months}}}
+                    }
+                },
+            }
+            for percentage, months in LIMIT_OF_PERCENTAGE.items()
+        ),
     )
     """Rules between fields that JSON Schema can say; the service checks them itself."""

@@ -18,6 +18,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from service.domain.identifiers import is_national_id, is_organisation_number
 
 __all__ = [
+    "AnyJson",
     "Choice",
     "Decimal2",
     "Flag",
@@ -25,6 +26,7 @@ __all__ = [
     "Items",
     "NationalIdNumber",
     "Obj",
+    "OneOfNumber",
     "OneOfWhole",
     "OrganisationNumber",
     "StrictSchema",
@@ -97,9 +99,11 @@ class StringField(_Checked, fields.String):
 class Choice(StringField):
     """One of the given words."""
 
-    def __init__(self, choices: Sequence[str], description: str, *, required: bool = False) -> None:
+    def __init__(
+        self, choices: Sequence[str], description: str, *, required: bool = False, nullable: bool = False
+    ) -> None:
         self.choices = tuple(choices)
-        super().__init__(described(description, enum=list(choices)), required=required)
+        super().__init__(described(description, enum=list(choices)), required=required, nullable=nullable)
 
     def _check_text(self, value: str) -> str:
         if value not in self.choices:
@@ -217,22 +221,45 @@ class OneOfWhole(_Checked, fields.Integer):
         return int(value)
 
 
-class Decimal2(_Checked, fields.Float):
-    """A number above 0 with at most two decimals; a whole one is kept as an integer."""
+class OneOfNumber(_Checked, fields.Float):
+    """One of a few numbers; a whole one is kept as an integer."""
 
-    def __init__(self, high: int, description: str, *, required: bool = False) -> None:
-        self.high = high
+    def __init__(self, choices: Sequence[float], description: str, *, required: bool = False) -> None:
+        self.choices = tuple(choices)
+        super().__init__(required=required, metadata=described(description, enum=list(choices)))
+
+    def _check(self, value: Any) -> float:
+        number = _require_number(value)
+        if number not in self.choices:
+            raise fault("invalid_choice", f"Send one of: {', '.join(map(str, self.choices))}.")
+        return next(choice for choice in self.choices if choice == number)
+
+
+def _require_number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise fault("wrong_type", "Send a number, without quotes.")
+    return value
+
+
+class Decimal2(_Checked, fields.Float):
+    """A number above 0, or `from_zero` on, with at most two decimals; a whole one is kept as an integer."""
+
+    def __init__(
+        self, high: int, description: str, *, from_zero: bool = False, required: bool = False
+    ) -> None:
+        self.high, self.from_zero = high, from_zero
+        low = "minimum" if from_zero else "exclusiveMinimum"
         super().__init__(
             required=required,
-            metadata=described(f"{description} At most two decimals.", exclusiveMinimum=0, maximum=high),
+            metadata=described(f"{description} At most two decimals.", **{low: 0, "maximum": high}),
         )
 
     def _check(self, value: Any) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise fault("wrong_type", "Send a number, without quotes.")
+        value = _require_number(value)
         # NaN and Infinity, which Python's JSON reader lets through, fail both comparisons.
-        if not 0 < value <= self.high:
-            raise fault("out_of_range", f"Send a number above 0 and up to {self.high}.")
+        if not (0 < value <= self.high or (self.from_zero and value == 0)):
+            low = "from 0" if self.from_zero else "above 0"
+            raise fault("out_of_range", f"Send a number {low} and up to {self.high}.")
         if not math.isclose(value, round(value, 2), rel_tol=0, abs_tol=1e-9):
             raise fault("too_precise", "Send at most two decimals.")
         number = round(value, 2)
@@ -249,6 +276,13 @@ class Flag(_Checked, fields.Boolean):
         if not isinstance(value, bool):
             raise fault("wrong_type", "Send true or false, without quotes.")
         return value
+
+
+class AnyJson(fields.Raw):
+    """Any JSON value, null too."""
+
+    def __init__(self, description: str, *, required: bool = False) -> None:
+        super().__init__(required=required, allow_none=True, metadata=described(description))
 
 
 class Obj(fields.Nested):

@@ -58,6 +58,9 @@ class Case:
         before = self.services.ledger.read(self.id)
         story = Story.of(before, self.clock)
         story.rest()
+        for declaration in story.agreement.current.declarations:
+            story.append("declared", role=declaration.role, document_sha256="d", receipt_sha256="r")
+            story.rest()
         for entry in story.entries[len(before) :]:
             self.services.store.create(entry.key, entry.body)
         assert self.version.status is Status.SIGNED

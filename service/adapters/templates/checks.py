@@ -157,7 +157,7 @@ def _places(manifest: Manifest, language: str, links: Sequence[Link]) -> list[Fi
     def fault(role: str, message: str, remedy: str) -> None:
         findings.append(Finding(f"{file}: {role}", "signature_place", message, remedy))
 
-    for place in manifest.places:
+    for place in manifest.places if language not in manifest.courtesy else ():
         link = found.pop(place.link, None)
         if link is None:
             fault(place.role, "The place for the signature is missing.", f"Add a link to {place.link}.")
@@ -173,7 +173,9 @@ def _places(manifest: Manifest, language: str, links: Sequence[Link]) -> list[Fi
             )
     for target in found:
         fault(
-            target, "The link is to a place that the manifest does not know.", "Add the place, or remove it."
+            target,
+            "The link is to a place that is not signed in this language.",
+            "Add the place, or remove it.",
         )
     return findings
 
@@ -194,9 +196,21 @@ def _sample(
 ) -> list[Finding]:
     labels = manifest.labels[language]
     try:
-        data = presentation.context(manifest.kind, sample, labels=labels, language=language)
+        data = presentation.context(
+            manifest.kind,
+            sample,
+            labels=labels,
+            language=language,
+            field_labels=manifest.fields.get(language),
+            unprinted=manifest.unprinted,
+        )
         expected = presentation.printed_values(
-            manifest.kind, sample, labels=labels, language=language, unprinted=manifest.unprinted
+            manifest.kind,
+            sample,
+            labels=labels,
+            language=language,
+            field_labels=manifest.fields.get(language),
+            unprinted=manifest.unprinted,
         )
         filled = word.fill(
             docx, data, title=manifest.titles[language], language=language, created=_FIXED_TIME

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from service.domain.changes import CHANGE_TYPES, TERMINATION
+from service.domain.presentation import Kind
 from service.domain.template import Manifest, PartyRule, Place
 from service.errors import TemplateError
 
 __all__ = ["parse_manifest"]
 
 MAX_ORDER = 9
-_NEEDED = {"name", "version", "kind", "measures", "unprinted", "titles", "parties", "labels"}
-_KEYS = _NEEDED | {"places", "amendments", "declarations"}
+_KEYS = {"name", "version", "kind", "measures", "unprinted", "titles", "parties", "labels"}
+_OPTIONAL = {"places", "fields", "courtesy", "signers_only", "amendments", "declarations"}
+_PATH = re.compile(r"(?:[a-z_]+|\*)(?:\.(?:[a-z_]+|\*))*")
 _LINK = re.compile(r"https://signature\.invalid/[a-z_]+")
 
 
@@ -25,13 +27,20 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise _fault(where, str(exc)) from exc
-    if unknown := data.keys() - _KEYS:
+    if unknown := data.keys() - _KEYS - _OPTIONAL:
         raise _fault(where, f"unknown keys: {', '.join(sorted(unknown))}")
-    if missing := _NEEDED - data.keys():
+    if missing := _KEYS - data.keys():
         raise _fault(where, f"missing keys: {', '.join(sorted(missing))}")
-    if data["kind"] not in ("agreement", "receipt"):
-        raise _fault(where, "kind is neither agreement nor receipt")
+    if data["kind"] not in get_args(Kind):
+        raise _fault(where, f"kind is none of {', '.join(get_args(Kind))}")
     titles = _texts(data["titles"], f"{where}: titles")
+    courtesy = _list(data.get("courtesy", []), f"{where}: courtesy")
+    if not set(courtesy) < set(titles):
+        raise _fault(where, "courtesy names some of the languages that have a title, but not all")
+    binding = tuple(language for language in titles if language not in courtesy)
+    signers_only = data.get("signers_only", False)
+    if not isinstance(signers_only, bool):
+        raise _fault(where, "signers_only is true or false")
     labels = _labels(data["labels"], tuple(titles), where)
     return Manifest(
         name=_text(data["name"], f"{where}: name"),
@@ -41,13 +50,15 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         measures=_list(data["measures"], f"{where}: measures"),
         parties={role: _party(rule, f"{where}: parties.{role}") for role, rule in data["parties"].items()},
         places=tuple(
-            _place(place, tuple(titles), f"{where}: places.{i}")
-            for i, place in enumerate(data.get("places", ()))
+            _place(place, binding, f"{where}: places.{i}") for i, place in enumerate(data.get("places", ()))
         ),
         labels=labels,
         unprinted=_list(data["unprinted"], f"{where}: unprinted"),
         declarations=_declarations(data.get("declarations", {}), data["parties"], where),
         amendments=_amendments(data.get("amendments", {}), data["parties"], where),
+        fields=_fields(data["fields"], tuple(titles), where) if "fields" in data else {},
+        courtesy=courtesy,
+        signers_only=signers_only,
     )
 
 
@@ -143,3 +154,17 @@ def _labels(value: Any, languages: tuple[str, ...], where: str) -> dict[str, dic
         if lacking := sorted(".".join(pair) for pair in everything - found):
             raise _fault(where, f"labels.{language} lacks {', '.join(lacking)}")
     return labels
+
+
+def _fields(value: Any, languages: tuple[str, ...], where: str) -> dict[str, dict[str, str]]:
+    """Names of fields by language and path: every language has the same ones."""
+    if not isinstance(value, Mapping) or set(value) != set(languages):
+        raise _fault(where, f"fields has a table for each of {', '.join(languages)}")
+    fields = {language: _texts(value[language], f"{where}: fields.{language}") for language in languages}
+    everything = set().union(*fields.values())
+    for language, found in fields.items():
+        if lacking := sorted(everything - found.keys()):
+            raise _fault(where, f"fields.{language} lacks {', '.join(lacking)}")
+    if wrong := sorted(path for path in everything if not _PATH.fullmatch(path)):
+        raise _fault(where, f"fields: no path of a field: {', '.join(wrong)}")
+    return fields

@@ -126,6 +126,7 @@ def show(load: LoadSettings, agreement_id: str, as_json: bool) -> None:
 _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
     "signed": (lambda v: v.document.sha256 if v.status is Status.SIGNED else None, "pdf"),
     "document": (lambda v: v.revisions[0].sha256 if v.revisions else None, "pdf"),
+    "courtesy": (lambda v: v.courtesy_sha256, "pdf"),
     "receipt": (lambda v: v.receipt_sha256 if v.status is Status.SIGNED else None, "json"),
     "receipt-signature": (lambda v: v.receipt_signature_sha256, "p7s"),
     "receipt-pdf": (lambda v: v.receipt_pdf_sha256, "pdf"),
@@ -164,9 +165,9 @@ def fetch(
 ) -> None:
     """Write one of an agreement's documents to a file, or print a link to it.
 
-    signed: the signed PDF. document: the PDF before signing. receipt: receipt.json; a detached signature is written
-    beside it as .p7s. receipt-signature: that signature alone. receipt-pdf: the receipt for people. data: what was
-    sent in. report: the validation report.
+    signed: the signed PDF. document: the PDF before signing. courtesy: the translation to read beside it. receipt:
+    receipt.json; a detached signature is written beside it as .p7s. receipt-signature: that signature alone.
+    receipt-pdf: the receipt for people. data: what was sent in. report: the validation report.
     """
     if (target is None) == (minutes is None):
         raise click.UsageError("Give either --output FILE or --link MINUTES.")

@@ -23,6 +23,7 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "evidence_sha256": "json",
     "answer_sha256": "json",
     "docx_sha256": "docx",
+    "courtesy_sha256": "pdf",
     "prepared_sha256": "prepared",
     "report_sha256": "json",
     "receipt_sha256": "json",
