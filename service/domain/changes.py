@@ -45,7 +45,7 @@ _TOUCHES: Mapping[str, tuple[str, ...]] = {
     "goals": ("goals",),
     "accommodation": ("accommodation", "aids", "training"),
     "follow_up": ("follow_up",),
-    "position": ("position", "work_training", "wage_subsidy", "summer_job"),
+    "position": ("position", "temporary_wage_subsidy", "permanent_wage_subsidy", "summer_job"),
     "mentor": ("mentor", "parties.mentor"),
     "extend": ("period.end",),
     "shorten": ("period.end",),
@@ -84,12 +84,12 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[Change]:
-    """Every change from `before` to `after` (JSON), in the order of the fields. Equal items of lists are matched."""
+    """Every change from `before` to `after` (JSON), in the order of `after`. Equal items of lists are matched."""
     if before == after:
         return
     if _is(Mapping, before, after):
         old, new = before or {}, after or {}
-        for name in (*old, *(n for n in new if n not in old)):
+        for name in (*new, *(n for n in old if n not in new)):
             yield from differences(old.get(name), new.get(name), f"{path}.{name}" if path else str(name))
     elif _is(list, before, after):
         yield from _list_differences(before or [], after or [], path)

@@ -24,7 +24,7 @@ from service.pipeline.opening import check_plan, fitting_template, opening
 from service.pipeline.services import Services
 from service.schemas import load_agreement
 
-__all__ = ["amend", "terminate"]
+__all__ = ["amend", "content_of", "terminate"]
 
 NORWAY = ZoneInfo("Europe/Oslo")
 _OWN = ("amendment", "termination")
@@ -120,10 +120,13 @@ def _opened(
     )
 
 
-def _content(services: Services, agreement: Agreement, base: Version) -> dict[str, Any]:
-    """What the version in force says, without what its own amendment said of itself."""
-    data = services.ledger.get_json(agreement.id, base.input_sha256)
+def content_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a version's data say of the agreement, without what its own amendment said of itself."""
     return {name: value for name, value in data.items() if name not in _OWN}
+
+
+def _content(services: Services, agreement: Agreement, base: Version) -> dict[str, Any]:
+    return content_of(services.ledger.get_json(agreement.id, base.input_sha256))
 
 
 def _template(services: Services, before: Mapping[str, Any], asked: str | None) -> dict[str, str]:

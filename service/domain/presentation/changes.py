@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,10 +87,21 @@ class _Teller:
             return NOTHING if value is None or value == "" else self._leaf(path, value)
         lines = [
             f"{', '.join(self._names(leaf, below=path.count('.') + 1))}: {self._leaf(leaf, inner)}"
-            for leaf, inner in leaves(value, path)
+            for leaf, inner in self._in_order(leaves(value, path))
             if not is_unprinted(leaf, self.unprinted)
         ]
         return "\n".join(lines) or NOTHING
+
+    def _in_order(self, found: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
+        """As the manifest lists the fields: data that were stored have lost the order in which they were sent."""
+        places = {pattern: place for place, pattern in enumerate(self.field_labels)}
+
+        def order(leaf: tuple[str, object]) -> tuple[list[int], int]:
+            segments = leaf[0].split(".")
+            items = [int(s) for s in segments if s.isdecimal()]
+            return items, places[".".join(self._pattern(segments))]
+
+        return sorted(found, key=order)
 
     def _leaf(self, path: str, value: Any) -> str:
         return (

@@ -2,6 +2,7 @@
 
     agreements   submit, run, show, fetch, verify
     parties      sign, complete, decline, cancel
+    amendments   amend, terminate, diff
     operations   worker, sweep, fsck
     quarantine   quarantine list, show, resubmit
     templates    templates list, check, lock
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import click
 
 from service.config import load_settings
-from service.entrypoints.cli import agreements, operations, parties, quarantine, templates
+from service.entrypoints.cli import agreements, amendments, operations, parties, quarantine, templates
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
 from service.entrypoints.output import error
 from service.errors import SignertError
@@ -47,6 +48,7 @@ def cli(context: click.Context) -> None:
 for _command in (
     *agreements.COMMANDS,
     *parties.COMMANDS,
+    *amendments.COMMANDS,
     *operations.COMMANDS,
     quarantine.GROUP,
     templates.GROUP,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.bootstrap import event_file, open_services, open_trust
+from service.bootstrap import event_file, open_catalogue, open_services, open_trust
 from service.config import Settings
 from service.domain.agreement import Agreement, Status, Version
 from service.entrypoints import output
@@ -28,6 +28,7 @@ from service.entrypoints.cli.shared import (
     write,
 )
 from service.errors import CommandRejected, FieldError, NotFound, SignertError
+from service.pipeline.history import history
 from service.pipeline.ledger import blob_key
 
 if TYPE_CHECKING:
@@ -115,12 +116,18 @@ def _refuse_rejected(agreement: Agreement) -> None:
 
 @click.command()
 @agreement_argument
+@click.option("--history", "in_words", is_flag=True, help="Instead, every version: what it changed, and why.")
 @as_json_option
 @settings_option
-def show(load: LoadSettings, agreement_id: str, as_json: bool) -> None:
+def show(load: LoadSettings, agreement_id: str, in_words: bool, as_json: bool) -> None:
     """Where an agreement stands: parties, steps with their times, documents, and why it waits."""
     settings = load()
-    show_agreement(settings, read_agreement(settings, agreement_id), as_json=as_json)
+    agreement = read_agreement(settings, agreement_id)
+    if in_words:
+        chapters = history(open_ledger(settings), open_catalogue(settings), agreement)
+        output.history(agreement, chapters, as_json=as_json)
+        return
+    show_agreement(settings, agreement, as_json=as_json)
 
 
 _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {

@@ -130,7 +130,8 @@ def show_agreement(settings: Settings, agreement: Agreement, *, as_json: bool) -
     )
 
 
-def read_json(file: Any) -> Any:
+def read_json(file: Any, *, remedy: str = "See examples/agreement.json for the shape.") -> Any:
+    """What is in the file. Raises `SignertError` for what is not JSON; `remedy` says what should be there."""
     try:
         return json.load(file)
     except (ValueError, RecursionError) as exc:
@@ -138,7 +139,7 @@ def read_json(file: Any) -> Any:
         raise SignertError(
             f"{file.name} is not JSON{place}",
             code="not_json",
-            remedy="See examples/agreement.json for the shape.",
+            remedy=remedy,
         ) from exc
 
 

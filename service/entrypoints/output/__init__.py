@@ -3,6 +3,7 @@
 One module for each thing that is spoken of:
 
     agreements   one agreement: where it stands, what was written, how it verifies
+    history      its versions, and what is different between them
     operations   a whole store: what a sweep did, what a check found
     quarantine   refused messages, and those that were sent again
     catalogue    the templates at hand and their faults
@@ -18,6 +19,7 @@ from __future__ import annotations
 from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
 from service.entrypoints.output.catalogue import findings, locked, templates
 from service.entrypoints.output.errors import error
+from service.entrypoints.output.history import changes, history
 from service.entrypoints.output.logs import start_log
 from service.entrypoints.output.operations import checked, checking, swept
 from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_message, resubmitted
@@ -26,10 +28,12 @@ from service.entrypoints.output.steps import progress, step_text
 __all__ = [
     "KeptLine",
     "agreement",
+    "changes",
     "checked",
     "checking",
     "error",
     "findings",
+    "history",
     "kept_list",
     "kept_message",
     "link",

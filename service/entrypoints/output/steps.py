@@ -21,6 +21,11 @@ __all__ = ["Steps", "progress", "step_text"]
 
 _TEXTS = {
     "submitted": "taken in and validated",
+    "amended": "change taken in as version {version}",
+    "declaration-requested": "{role} is to sign a declaration first",
+    "declared": "{role} has signed its declaration",
+    "declaration-withdrawn": "declaration of {role} taken back",
+    "reported": "the agreement it is for was told",
     "rendered": "rendered as PDF/A with signature fields",
     "signature-requested": "asked to sign: {asked}",
     "signature-approved": "{role} signs now",
@@ -44,7 +49,9 @@ _TEXTS = {
 def step_text(entry: Entry) -> str:
     """An entry of the log in words."""
     asked = ", ".join(r["role"] for r in entry.data.get("requests", ()))
-    return _TEXTS.get(entry.type, entry.type).format_map({**entry.data, "asked": asked})
+    return _TEXTS.get(entry.type, entry.type).format_map(
+        {**entry.data, "asked": asked, "version": entry.version}
+    )
 
 
 class Steps:

@@ -1,0 +1,94 @@
+"""An agreement's life in words: what each version changed and why, and what is different between any two.
+
+In the agreement's own language, by the labels of the template that the newer version was printed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from service.domain.agreement import Agreement, Version
+from service.domain.changes import differences
+from service.domain.presentation import Described, describe_changes
+from service.domain.template import Template
+from service.errors import NotFound
+from service.pipeline.amend import content_of
+from service.pipeline.ledger import Ledger
+
+__all__ = ["Chapter", "compare", "history"]
+
+
+class _Templates(Protocol):
+    def get(self, name: str, version: str, language: str) -> Template: ...
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One version: what kinds of change it made (in words), why, what exactly, and who was told only."""
+
+    version: Version
+    types: tuple[str, ...]
+    reason: str | None
+    changes: Sequence[Described]
+    told: tuple[str, ...]
+    termination: Mapping[str, str] | None
+
+
+def history(ledger: Ledger, templates: _Templates, agreement: Agreement) -> list[Chapter]:
+    """Every version from the first, whatever became of it. Raises `NotFound` for data that were erased."""
+    return [_chapter(ledger, templates, agreement.id, version) for version in agreement.versions]
+
+
+def compare(
+    ledger: Ledger, templates: _Templates, agreement: Agreement, before: int, after: int
+) -> list[Described]:
+    """What is different in version `after` from version `before`. Raises `NotFound` for one that is not there."""
+    contents = []
+    for number in (before, after):
+        version = agreement.version(number)
+        if version is None:
+            raise NotFound(
+                f"agreement {agreement.id} has no version {number}", remedy="See `signert show ID --history`."
+            )
+        contents.append(content_of(ledger.get_json(agreement.id, version.input_sha256)))
+    changes = [
+        c.as_json() for c in differences(contents[0], contents[1]) if c.path.split(".")[0] != "template"
+    ]
+    newer = agreement.versions[max(before, after) - 1]
+    return _described(templates, newer, changes)
+
+
+def _chapter(ledger: Ledger, templates: _Templates, agreement_id: str, version: Version) -> Chapter:
+    data = ledger.get_json(agreement_id, version.input_sha256)
+    amendment = data.get("amendment", {})
+    labels = _template(templates, version).labels
+    named = labels.get("change_type", {})
+    ending = data.get("termination")
+    if ending:
+        ending = {
+            **ending,
+            "reason": labels.get("termination_reason", {}).get(ending["reason"], ending["reason"]),
+        }
+    return Chapter(
+        version=version,
+        types=tuple(named.get(t, t) for t in version.change),
+        reason=amendment.get("reason"),
+        changes=_described(templates, version, amendment.get("changes", [])),
+        told=tuple(labels["role"].get(role, role) for role in amendment.get("told", ())),
+        termination=ending,
+    )
+
+
+def _described(
+    templates: _Templates, version: Version, changes: Sequence[Mapping[str, Any]]
+) -> list[Described]:
+    template = _template(templates, version)
+    return describe_changes(
+        changes, labels=template.labels, field_labels=template.field_labels, language=version.language
+    )
+
+
+def _template(templates: _Templates, version: Version) -> Template:
+    return templates.get(version.template, version.template_version, version.language)
