@@ -50,6 +50,16 @@ def _status() -> Choice:
     return Choice(STATUSES, "How far it has come.")
 
 
+def _template_version(description: str, *, required: bool = False) -> Text:
+    return Text(
+        32,
+        description,
+        required=required,
+        pattern=r"(?:0|[1-9][0-9]{0,4})\.(?:0|[1-9][0-9]{0,4})\.(?:0|[1-9][0-9]{0,4})",
+        form="Send three numbers with full stops, e.g. 1.0.0.",
+    )
+
+
 class Template(StrictSchema):
     """The template that the document is made from."""
 
@@ -60,11 +70,16 @@ class Template(StrictSchema):
         pattern=r"[a-z0-9][a-z0-9-]{0,63}",
         form="Send lower-case letters, digits and hyphens.",
     )
-    version = Text(
-        32,
-        "Version of the template (Semantic Versioning 2.0.0, release versions); the newest when it is left out.",
-        pattern=r"(?:0|[1-9][0-9]{0,4})\.(?:0|[1-9][0-9]{0,4})\.(?:0|[1-9][0-9]{0,4})",
-        form="Send three numbers with full stops, e.g. 1.0.0.",
+    version = _template_version(
+        "Version of the template (Semantic Versioning 2.0.0, release versions).", required=True
+    )
+
+
+class AskedTemplate(Template):
+    """The template that the document is to be made from, in its newest version where none is named."""
+
+    version = _template_version(
+        "Version of the template (Semantic Versioning 2.0.0, release versions). Left out, the newest is used."
     )
 
 
@@ -207,7 +222,7 @@ class AgreementSchema(StrictSchema):
         pattern=r"[A-Za-z0-9][A-Za-z0-9 ./_-]{0,39}",
         form="Send letters A–Z, digits, space and . / _ - only, a letter or digit first.",
     )
-    template = Obj(Template, required=True)
+    template = Obj(AskedTemplate, required=True)
     language = Choice(LANGUAGES, "Language of the document: bokmål or nynorsk.", required=True)
     courtesy_translation = Choice(
         COURTESY_LANGUAGES,

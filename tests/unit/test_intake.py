@@ -60,6 +60,34 @@ def test_a_command_becomes_the_first_entry_of_its_agreement() -> None:
     assert given.store.exists(f"index/case/tiltak/{EXAMPLE['case']['reference']}/{marker.agreement_id}")
 
 
+def test_without_a_version_the_newest_template_is_used_and_named() -> None:
+    given = services()
+    newest = given.templates.newest("tilretteleggingsavtale")
+    marker = receive(given, "submit", command(template={"name": "tilretteleggingsavtale"}))
+
+    (entry,) = given.ledger.read(marker.agreement_id)
+
+    assert entry.data["template"] == {"name": "tilretteleggingsavtale", "version": newest}
+    stored = given.ledger.get_json(marker.agreement_id, entry.data["input_sha256"])
+    assert stored["template"] == {"name": "tilretteleggingsavtale", "version": newest}
+
+
+def test_a_translation_that_the_template_has_not_is_refused() -> None:
+    old = {"name": "tilretteleggingsavtale", "version": "1.0.0"}
+    given = services()
+
+    [error] = refusal(given, command(template=old, courtesy_translation="en")).errors
+
+    assert (error.path, error.code) == ("agreement.courtesy_translation", "courtesy_not_served")
+    assert receive(given, "submit", command(courtesy_translation="en"))
+
+
+def test_a_declaration_s_template_is_not_for_agreements() -> None:
+    [error] = refusal(services(), command(template={"name": "taushetserklaering"})).errors
+
+    assert (error.path, error.code) == ("agreement.template.name", "unknown_template")
+
+
 def test_keys_and_log_hold_no_personal_data() -> None:
     given = services()
     marker = receive(given, "submit", command())

@@ -74,7 +74,7 @@ def test_they_are_json_schemas_that_describe_every_field_and_refuse_unknown_ones
                 assert described.get("description") or described.get("$ref"), field
 
 
-@pytest.mark.parametrize("name", ["agreement", "minimal", "inclusion_grant", "mentor"])
+@pytest.mark.parametrize("name", sorted(file.stem for file in (ROOT / "examples").glob("*.json")))
 def test_examples_are_valid(name):
     validator("agreement").validate(example(name))
     validator("command-submit").validate({"command_id": COMMAND_ID, "agreement": example(name)})
@@ -104,6 +104,23 @@ FAULTS = {
     "no mentor's terms": ("mentor", lambda a: a.pop("mentor")),
     "mentor out of place": ("mentor", lambda a: a.update(measure="work_training")),
     "limit of months": ("mentor", lambda a: a["mentor"].update(limit_months=12)),
+    "no wage subsidy": ("agreement", lambda a: a.update(measure="temporary_wage_subsidy")),
+    "wage subsidy out of place": ("summer_job", lambda a: a.update(permanent_wage_subsidy=a["summer_job"])),
+    "summer job out of place": ("summer_job", lambda a: a.update(measure="work_training")),
+    "percentage": ("summer_job", lambda a: a["summer_job"].update(percentage=60)),
+    "months for 60 per cent": (
+        "temporary_wage_subsidy",
+        lambda a: a["temporary_wage_subsidy"].update(limit_months=12),
+    ),
+    "months for 40 per cent": (
+        "temporary_wage_subsidy",
+        lambda a: a["temporary_wage_subsidy"].update(percentage=40),
+    ),
+    "holiday pay": ("summer_job", lambda a: a["summer_job"].update(holiday_pay_rate=0.12)),
+    "pension": ("summer_job", lambda a: a["summer_job"].update(pension_rate=-1)),
+    "amendment": ("agreement", lambda a: a.update(amendment={"version": 2})),
+    "termination": ("agreement", lambda a: a.update(termination={"reason": "other", "date": "2037-01-01"})),
+    "courtesy translation": ("agreement", lambda a: a.update(courtesy_translation="de")),
 }
 
 

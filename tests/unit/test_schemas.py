@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.intake_rules import CEILINGS, ceiling_for, last_day
+from service.domain.intake_rules import CEILINGS, ceiling_for
+from service.domain.periods import last_day
 from service.errors import CommandRejected
 from service.schemas import COMMAND_SCHEMAS, Command, load_command, valid_command_id
+from service.schemas.amended import AmendmentSection, TerminationSection
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND_ID = "6f1c2c7e-3b1a-4d7f-9a53-0f0f6a9d2d11"
@@ -53,7 +55,7 @@ def faults(agreement, *, today=TODAY):
 # --- what is taken in ---
 
 
-@pytest.mark.parametrize("name", ["agreement", "minimal", "inclusion_grant", "mentor"])
+@pytest.mark.parametrize("name", sorted(file.stem for file in EXAMPLES.glob("*.json")))
 @pytest.mark.parametrize(
     "today", [datetime.now(ZoneInfo("Europe/Oslo")).date(), date(2032, 1, 1), date(2036, 12, 8)]
 )
@@ -524,12 +526,204 @@ def test_each_measure_has_its_own_section():
         ("mentor", "required"),
         ("parties.mentor", "required"),
     ]
-    assert faults(with_changes(example("mentor"), {"measure": "summer_job"})) == [
+    assert faults(with_changes(example("mentor"), {"measure": "work_training"})) == [
         ("mentor", "not_allowed"),
         ("parties.mentor", "not_allowed"),
     ]
+    for measure in ("temporary_wage_subsidy", "permanent_wage_subsidy"):
+        assert faults(with_changes(example(), {"measure": measure})) == [(measure, "required")]
+    assert faults(with_changes(example("summer_job"), {"measure": "permanent_wage_subsidy"})) == [
+        ("permanent_wage_subsidy", "required"),
+        ("summer_job", "not_allowed"),
+    ]
     grant = with_changes(example("inclusion_grant"), {"measure": "work_training"})
     assert faults(grant) == [("inclusion_grant", "not_allowed")]
+
+
+# --- wage subsidies and summer jobs ---
+
+TEMPORARY, PERMANENT, SUMMER = "temporary_wage_subsidy", "permanent_wage_subsidy", "summer_job"
+
+
+@pytest.mark.parametrize(
+    ("percentage", "months", "found"),
+    [
+        (40, 12, []),
+        (50, 12, []),
+        (50, 24, []),
+        (60, 24, []),
+        (40, 24, [("limit_months", "percentage_not_for_group")]),
+        (60, 12, [("limit_months", "percentage_not_for_group")]),
+        (45, 12, [("percentage", "invalid_choice")]),
+        (60, 18, [("limit_months", "invalid_choice")]),
+    ],
+)
+def test_percentage_and_months_of_a_temporary_wage_subsidy(percentage, months, found):
+    agreement = with_changes(
+        example(TEMPORARY),
+        {
+            f"{TEMPORARY}.percentage": percentage,
+            f"{TEMPORARY}.limit_months": months,
+            "period.end": "2037-11-30",
+        },
+    )
+    if found:
+        assert faults(agreement) == [(f"{TEMPORARY}.{field}", code) for field, code in found]
+    else:
+        assert submit(agreement).values["agreement"] == agreement
+
+
+@pytest.mark.parametrize(
+    ("percentage", "months", "last", "over"),
+    [(40, 12, "2037-11-30", "2037-12-01"), (60, 24, "2038-11-30", "2038-12-01")],
+)
+def test_longest_temporary_wage_subsidy(percentage, months, last, over):
+    agreement = with_changes(
+        example(TEMPORARY), {f"{TEMPORARY}.percentage": percentage, f"{TEMPORARY}.limit_months": months}
+    )
+    assert submit(with_changes(agreement, {"period.end": last}))
+    with pytest.raises(CommandRejected) as caught:
+        submit(with_changes(agreement, {"period.end": over}))
+    [error] = caught.value.errors
+    assert (error.path, error.code) == ("agreement.period.end", "period_too_long")
+    assert f"{TEMPORARY}.limit_months" in error.message
+
+
+def test_a_permanent_wage_subsidy_has_no_longest_period_and_at_most_75_per_cent():
+    agreement = with_changes(example(PERMANENT), {f"{PERMANENT}.monthly_subsidy": ABSENT})
+    assert submit(with_changes(agreement, {"period.end": "2050-12-31"}))
+    for percentage, code in ((76, "out_of_range"), (0, "out_of_range"), (67.5, "wrong_type")):
+        assert faults(with_changes(agreement, {f"{PERMANENT}.percentage": percentage})) == [
+            (f"{PERMANENT}.percentage", code)
+        ]
+
+
+@pytest.mark.parametrize("measure", [TEMPORARY, PERMANENT, SUMMER])
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("monthly_wage", 0, "out_of_range"),
+        ("monthly_wage", 31200.5, "wrong_type"),
+        ("monthly_wage", ABSENT, "required"),
+        ("holiday_pay_rate", 0.12, "invalid_choice"),
+        ("holiday_pay_rate", "12", "wrong_type"),
+        ("holiday_pay_rate", True, "wrong_type"),
+        ("pension_rate", -1, "out_of_range"),
+        ("pension_rate", 30.01, "out_of_range"),
+        ("pension_rate", 2.125, "too_precise"),
+        ("pension_rate", float("nan"), "out_of_range"),
+        ("employer_contribution_rate", 14, "invalid_choice"),
+        ("employer_contribution_rate", float("inf"), "invalid_choice"),
+        ("monthly_subsidy", 1, "sum_differs"),
+        ("limit", 12, "unknown_field"),
+    ],
+)
+def test_wage_and_rates_of_a_subsidy(measure, field, value, code):
+    assert faults(with_changes(example(measure), {f"{measure}.{field}": value})) == [
+        (f"{measure}.{field}", code)
+    ]
+
+
+@pytest.mark.parametrize("rate", [0, 30, 2.25])
+def test_rates_that_are_taken(rate):
+    agreement = with_changes(example(TEMPORARY), {f"{TEMPORARY}.pension_rate": rate})
+    assert submit(agreement).values["agreement"] == agreement
+
+
+def test_the_sum_that_was_sent_is_compared_with_the_calculation():
+    """17 350 kr, 12 % holiday pay, 4.5 % pension, 10.6 % contribution: 22 459 kr by hand, and 75 % of it."""
+    assert example(PERMANENT)[PERMANENT]["monthly_subsidy"] == 16844
+    assert submit(example(PERMANENT))
+    assert faults(with_changes(example(PERMANENT), {f"{PERMANENT}.monthly_subsidy": 16845})) == [
+        (f"{PERMANENT}.monthly_subsidy", "sum_differs")
+    ]
+    # A broken rate is one fault, not two.
+    broken = {f"{PERMANENT}.monthly_subsidy": 16845, f"{PERMANENT}.pension_rate": "x"}
+    assert faults(with_changes(example(PERMANENT), broken)) == [(f"{PERMANENT}.pension_rate", "wrong_type")]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [
+        ("2037-06-01", "2037-06-28", []),
+        ("2037-08-31", "2037-09-27", []),
+        ("2037-06-01", "2037-06-29", [("period.end", "period_too_long")]),
+        ("2037-05-31", "2037-06-20", [("period.start", "not_in_summer")]),
+        ("2037-09-01", "2037-09-14", [("period.start", "not_in_summer")]),
+        ("2037-12-01", "2038-02-28", [("period.end", "period_too_long"), ("period.start", "not_in_summer")]),
+    ],
+)
+def test_a_summer_job_is_four_weeks_in_summer(start, end, found):
+    agreement = with_changes(example(SUMMER), period(start, end))
+    if found:
+        assert faults(agreement) == found
+    else:
+        assert submit(agreement)
+
+
+def test_a_summer_job_is_for_those_not_over_thirty():
+    # Born 22 February 2016 by the synthetic number; a birthday outside of summer, so the rule is seen by the year.
+    assert submit(with_changes(example(SUMMER), period("2045-06-22", "2045-07-19")))
+    assert faults(with_changes(example(SUMMER), period("2046-06-22", "2046-07-19"))) == [
+        (f"{PARTICIPANT}.national_id", "too_old_for_summer_job")
+    ]
+
+
+def test_who_turns_thirty_on_the_first_day_is_not_over_thirty():
+    # Born 21 June 2001 by the synthetic number.
+    agreement = with_changes(
+        example(SUMMER),
+        {f"{PARTICIPANT}.national_id": example("minimal")["parties"]["participant"]["national_id"]},
+    )
+    assert submit(with_changes(agreement, period("2031-06-21", "2031-07-18")))
+    assert faults(with_changes(agreement, period("2031-06-22", "2031-07-19"))) == [
+        (f"{PARTICIPANT}.national_id", "too_old_for_summer_job")
+    ]
+
+
+def test_a_summer_job_percentage():
+    assert submit(with_changes(example(SUMMER), {f"{SUMMER}.percentage": 50}))
+    assert faults(with_changes(example(SUMMER), {f"{SUMMER}.percentage": 60})) == [
+        (f"{SUMMER}.percentage", "invalid_choice")
+    ]
+
+
+# --- what only the service may say ---
+
+
+@pytest.mark.parametrize("section", ["amendment", "termination"])
+def test_no_producer_sends_what_the_service_adds(section):
+    assert faults(with_changes(example(), {section: {"reason": "x"}})) == [(section, "unknown_field")]
+
+
+def test_the_service_s_own_sections_have_a_form():
+    amendment = {
+        "version": 2, "supersedes": 1, "types": ["goals"], "reason": "Nye mål", "asked_by": None, "told": [],
+        "changes": [{"path": "goals.0", "before": None, "after": {"category": "other", "description": "x"}}],
+    }  # fmt: skip
+    assert AmendmentSection().load(amendment) == amendment
+    spoiled = {"types": ["colour"], "told": ["boss"], "asked_by": "boss", "version": 1}
+    assert AmendmentSection().validate({**amendment, **spoiled}).keys() == spoiled.keys()
+    assert TerminationSection().load({"reason": "ill", "date": "2037-01-31"})
+    assert TerminationSection().validate({"reason": "tired", "date": "31.1.2037"}).keys() == {
+        "reason",
+        "date",
+    }
+
+
+def test_a_courtesy_translation_is_in_english():
+    assert submit(with_changes(example(), {"courtesy_translation": "en"}))
+    assert faults(with_changes(example(), {"courtesy_translation": "nb"})) == [
+        ("courtesy_translation", "invalid_choice")
+    ]
+    assert faults(with_changes(example(), {"language": "en"})) == [("language", "invalid_choice")]
+
+
+def test_the_template_s_version_may_be_left_out():
+    assert submit(with_changes(example(), {"template.version": ABSENT}))
+    assert faults(with_changes(example(), {"template.version": "1.1"})) == [
+        ("template.version", "invalid_format")
+    ]
 
 
 def test_a_broken_section_is_not_called_missing_too():

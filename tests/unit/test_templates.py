@@ -23,8 +23,10 @@ from service.errors import TemplateError
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "templates"
-AGREEMENT, RECEIPT = "tilretteleggingsavtale", "kvittering"
-EVERY = [(name, language) for name in (AGREEMENT, RECEIPT) for language in ("nb", "nn")]
+AGREEMENT, RECEIPT, DECLARATION = "tilretteleggingsavtale", "kvittering", "taushetserklaering"
+VERSIONS = [(AGREEMENT, "1.0.0"), (AGREEMENT, "1.1.0"), (DECLARATION, "1.0.0"), (RECEIPT, "1.0.0")]
+BINDING = [(*version, language) for version in VERSIONS for language in ("nb", "nn")]
+EVERY = [*BINDING, (AGREEMENT, "1.1.0", "en")]
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 NS = {"w": W.strip("{}")}
@@ -64,7 +66,7 @@ def repacked(file: bytes, name: str, old: str, new: str) -> bytes:
 def test_lists_what_is_published(catalogue: Catalogue) -> None:
     listed = {(m.name, m.version): m for m in catalogue.list()}
 
-    assert listed.keys() >= {(AGREEMENT, "1.0.0"), (RECEIPT, "1.0.0")}
+    assert listed.keys() == set(VERSIONS)
     assert listed[AGREEMENT, "1.0.0"].languages == ("nb", "nn")
     assert listed[RECEIPT, "1.0.0"].kind == "receipt"
 
@@ -94,6 +96,22 @@ def test_the_parties_sign_in_the_usual_order(catalogue: Catalogue) -> None:
         "decider": 3,
     }
     assert {role for role, rule in parties.items() if rule.required} == {"participant", "employer", "adviser"}
+
+
+def test_the_newest_version_is_found_by_number(copy: Path) -> None:
+    shutil.copytree(copy / RECEIPT / "1.0.0", copy / RECEIPT / "1.10.0")
+    shutil.copytree(copy / RECEIPT / "1.0.0", copy / RECEIPT / "1.9.0")
+    for version in ("1.9.0", "1.10.0"):
+        manifest = copy / RECEIPT / version / "manifest.toml"
+        manifest.write_text(manifest.read_text().replace('version = "1.0.0"', f'version = "{version}"'))
+    catalogue = Catalogue(copy)
+
+    assert catalogue.newest(RECEIPT) == "1.0.0"  # the others are not published yet
+    catalogue.lock()
+    assert catalogue.newest(RECEIPT) == "1.10.0"
+    with pytest.raises(TemplateError, match="avtale") as caught:
+        catalogue.newest("avtale")
+    assert caught.value.code == "unknown_template"
 
 
 @pytest.mark.parametrize(
@@ -200,10 +218,16 @@ def test_a_lock_that_cannot_be_read_is_not_guessed_at(copy: Path) -> None:
         ('planned = "Planlagt"\n', "", r"labels\.nb lacks need_status\.planned"),
         ("[titles]", "[title]", "title"),
         ('name = "', "name = ", "manifest"),
+        ('courtesy = ["en"]', 'courtesy = ["sv"]', "courtesy"),
+        ('courtesy = ["en"]', 'courtesy = ["nb", "nn", "en"]', "courtesy"),
+        ("signers_only = true", "signers_only = 1", "signers_only"),
+        ('"period.end" = "Siste dag"\n', "", r"fields\.nb lacks period\.end"),
+        ('"period.end" = "Last day"', '"period end" = "Last day"', "fields"),
+        ("[fields.en]", "[fields.sv]", "fields has a table"),
     ],
 )
 def test_a_faulty_manifest_says_where(old: str, new: str, told: str) -> None:
-    text = (TEMPLATES / AGREEMENT / "1.0.0/manifest.toml").read_text()
+    text = (TEMPLATES / AGREEMENT / "1.1.0/manifest.toml").read_text()
     assert old in text
 
     with pytest.raises(TemplateError, match=told) as caught:
@@ -214,9 +238,11 @@ def test_a_faulty_manifest_says_where(old: str, new: str, told: str) -> None:
 # --- check ---
 
 
-@pytest.mark.parametrize("name", [AGREEMENT, RECEIPT])
-def test_the_templates_of_the_repository_are_without_findings(catalogue: Catalogue, name: str) -> None:
-    assert list(catalogue.check(name, "1.0.0", word=docx)) == []
+@pytest.mark.parametrize(("name", "version"), VERSIONS)
+def test_the_templates_of_the_repository_are_without_findings(
+    catalogue: Catalogue, name: str, version: str
+) -> None:
+    assert list(catalogue.check(name, version, word=docx)) == []
 
 
 def test_check_of_an_unknown_template(catalogue: Catalogue) -> None:
@@ -259,10 +285,12 @@ def test_check_finds_what_is_wrong(copy: Path, where: str, old: str, new: str, c
 # --- what the templates look like inside ---
 
 
-@pytest.mark.parametrize(("name", "language"), EVERY)
-def test_both_languages_have_the_same_shape(catalogue: Catalogue, name: str, language: str) -> None:
+@pytest.mark.parametrize(("name", "version", "language"), BINDING)
+def test_both_languages_have_the_same_shape(
+    catalogue: Catalogue, name: str, version: str, language: str
+) -> None:
     def shape(code: str) -> list[str]:
-        body = part(catalogue.get(name, "1.0.0", code).docx)
+        body = part(catalogue.get(name, version, code).docx)
         return [
             str(e.get(f"{W}val") if e.tag == f"{W}pStyle" else e.tag)
             for e in body.iter(f"{W}pStyle", f"{W}tbl", f"{W}tr", f"{W}hyperlink")
@@ -271,10 +299,30 @@ def test_both_languages_have_the_same_shape(catalogue: Catalogue, name: str, lan
     assert shape(language) == shape("nb")
 
 
-@pytest.mark.parametrize(("name", "language"), EVERY)
-def test_everything_is_done_with_styles(catalogue: Catalogue, name: str, language: str) -> None:
-    body = part(catalogue.get(name, "1.0.0", language).docx)
-    styles = part(catalogue.get(name, "1.0.0", language).docx, STYLES)
+def test_the_courtesy_translation_says_what_the_original_says_and_that_it_does_not_bind(
+    catalogue: Catalogue,
+) -> None:
+    banner = "Courtesy translation. Only the Norwegian text is binding."
+    original, translation = (catalogue.get(AGREEMENT, "1.1.0", language) for language in ("nb", "en"))
+
+    def headings(file: bytes) -> list[str]:
+        styles = part(file).iter(f"{W}pStyle")
+        return [name for e in styles if (name := str(e.get(f"{W}val"))).startswith("Heading")]
+
+    assert headings(translation.docx) == headings(original.docx)
+    assert len(docx.tags(translation.docx)) == len(docx.tags(original.docx))
+    assert banner in docx.text(translation.docx)
+    for header in ("word/header1.xml", "word/header2.xml"):  # the first page, and the others
+        assert banner in "".join(part(translation.docx, header).itertext())
+    assert docx.signature_links(translation.docx) == []
+    assert translation.places == ()
+    assert translation.manifest.binding_languages == ("nb", "nn")
+
+
+@pytest.mark.parametrize(("name", "version", "language"), EVERY)
+def test_everything_is_done_with_styles(catalogue: Catalogue, name: str, version: str, language: str) -> None:
+    body = part(catalogue.get(name, version, language).docx)
+    styles = part(catalogue.get(name, version, language).docx, STYLES)
     known = {s.get(f"{W}styleId") for s in styles.iterfind("w:style", NS)}
 
     for paragraph in body.iter(f"{W}p"):
@@ -285,11 +333,11 @@ def test_everything_is_done_with_styles(catalogue: Catalogue, name: str, languag
     assert used <= known
 
 
-@pytest.mark.parametrize(("name", "language"), EVERY)
+@pytest.mark.parametrize(("name", "version", "language"), EVERY)
 def test_tables_are_made_for_reading_aloud_and_for_page_breaks(
-    catalogue: Catalogue, name: str, language: str
+    catalogue: Catalogue, name: str, version: str, language: str
 ) -> None:
-    body = part(catalogue.get(name, "1.0.0", language).docx)
+    body = part(catalogue.get(name, version, language).docx)
     tables = list(body.iter(f"{W}tbl"))
 
     assert tables
@@ -298,17 +346,20 @@ def test_tables_are_made_for_reading_aloud_and_for_page_breaks(
         assert first.find("w:trPr/w:tblHeader", NS) is not None
         assert all(cell.xpath("string()").strip() for cell in first.findall("w:tc", NS))
         for row in rest:
-            tag_row = row.xpath("string()").startswith("{%tr")
-            assert tag_row or row.find("w:trPr/w:cantSplit", NS) is not None
+            # A change may be of a whole section, longer than a page: its row may break.
+            may_break = row.xpath("string()").startswith(("{%tr", "{{ change.what }}"))
+            assert may_break or row.find("w:trPr/w:cantSplit", NS) is not None
             assert len(row.findall("w:tc", NS)) == len(first.findall("w:tc", NS))
         assert table.find(".//w:gridSpan", NS) is None
         assert table.find(".//w:vMerge", NS) is None
         assert table.find("w:tblPr/w:tblCaption", NS) is not None
 
 
-@pytest.mark.parametrize(("name", "language"), EVERY)
-def test_headings_descend_one_level_at_a_time(catalogue: Catalogue, name: str, language: str) -> None:
-    body = part(catalogue.get(name, "1.0.0", language).docx)
+@pytest.mark.parametrize(("name", "version", "language"), EVERY)
+def test_headings_descend_one_level_at_a_time(
+    catalogue: Catalogue, name: str, version: str, language: str
+) -> None:
+    body = part(catalogue.get(name, version, language).docx)
     levels = [
         int(str(e.get(f"{W}val"))[-1])
         for e in body.iter(f"{W}pStyle")
@@ -326,10 +377,12 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize(("name", "language"), EVERY)
-def test_every_colour_of_text_has_contrast(catalogue: Catalogue, name: str, language: str) -> None:
+@pytest.mark.parametrize(("name", "version", "language"), EVERY)
+def test_every_colour_of_text_has_contrast(
+    catalogue: Catalogue, name: str, version: str, language: str
+) -> None:
     """WCAG 2.1, 1.4.3: at least 4.5 to 1, on white and on the shade of table headings."""
-    styles = part(catalogue.get(name, "1.0.0", language).docx, STYLES)
+    styles = part(catalogue.get(name, version, language).docx, STYLES)
     texts = {str(e.get(f"{W}val")) for e in styles.iter(f"{W}color")}
     grounds = {"FFFFFF"} | {str(e.get(f"{W}fill")) for e in styles.iter(f"{W}shd")}
 
@@ -341,55 +394,81 @@ def test_every_colour_of_text_has_contrast(catalogue: Catalogue, name: str, lang
 # --- filled ---
 
 
-def _filled(catalogue: Catalogue, name: str, language: str, data: dict[str, Any]) -> bytes:
-    template = catalogue.get(name, "1.0.0", language)
-    filled = context(template.manifest.kind, data, labels=template.labels, language=language)
+def _filled(
+    catalogue: Catalogue,
+    name: str,
+    language: str,
+    data: dict[str, Any],
+    *,
+    version: str = "1.1.0",
+    signers: tuple[str, ...] | None = None,
+) -> bytes:
+    template = catalogue.get(name, version, language)
+    filled = context(
+        template.manifest.kind,
+        data,
+        labels=template.labels,
+        language=language,
+        field_labels=template.field_labels,
+        unprinted=template.manifest.unprinted,
+        signers=signers,
+    )
     return docx.fill(template.docx, filled, title=template.title, language=language, created=NOW)
 
 
+# What 1.0.0 prints; it has no sections for the wage subsidies.
+FIRST = ("agreement", "inclusion_grant", "mentor", "minimal")
+
+
 def _cases() -> list[Any]:
-    files = [(AGREEMENT, f) for f in sorted((ROOT / "examples").glob("*.json"))]
-    files += [(RECEIPT, TEMPLATES / RECEIPT / "1.0.0" / "sample.json")]
+    examples = sorted((ROOT / "examples").glob("*.json"))
+    files = [(AGREEMENT, "1.0.0", f) for f in examples if f.stem in FIRST]
+    files += [(AGREEMENT, "1.1.0", f) for f in examples]
+    files += [(*version, TEMPLATES.joinpath(*version, "sample.json")) for version in VERSIONS]
     return [
-        pytest.param(name, language, file, id=f"{file.stem}-{language}")
-        for name, file in files
-        for language in ("nb", "nn")
+        pytest.param(name, version, language, file, id=f"{name}-{version}-{file.stem}-{language}")
+        for name, version, file in files
+        for language in ("nb", "nn", *(("en",) if (name, version) == (AGREEMENT, "1.1.0") else ()))
     ]
 
 
-@pytest.mark.parametrize(("name", "language", "file"), _cases())
+@pytest.mark.parametrize(("name", "version", "language", "file"), _cases())
 def test_every_value_that_is_sent_is_printed(
-    catalogue: Catalogue, name: str, language: str, file: Path
+    catalogue: Catalogue, name: str, version: str, language: str, file: Path
 ) -> None:
     data = json.loads(file.read_text())
-    template = catalogue.get(name, "1.0.0", language)
+    template = catalogue.get(name, version, language)
 
-    printed = "".join(docx.text(_filled(catalogue, name, language, data)).split())
+    printed = "".join(docx.text(_filled(catalogue, name, language, data, version=version)).split())
     values = printed_values(
         template.manifest.kind,
         data,
         labels=template.labels,
         language=language,
+        field_labels=template.field_labels,
         unprinted=template.manifest.unprinted,
     )
 
     assert [path for path, text in values.items() if "".join(text.split()) not in printed] == []
 
 
-@pytest.mark.parametrize(("name", "language", "file"), _cases())
+@pytest.mark.parametrize(("name", "version", "language", "file"), _cases())
 def test_no_empty_paragraph_is_left_behind(
-    catalogue: Catalogue, name: str, language: str, file: Path
+    catalogue: Catalogue, name: str, version: str, language: str, file: Path
 ) -> None:
-    body = part(_filled(catalogue, name, language, json.loads(file.read_text())))
+    body = part(_filled(catalogue, name, language, json.loads(file.read_text()), version=version))
 
     assert [p for p in body.iter(f"{W}p") if not str(p.xpath("string()")).strip()] == []
 
 
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.0"])
 @pytest.mark.parametrize("language", ["nb", "nn"])
-def test_a_party_that_is_not_there_has_no_place_to_sign(catalogue: Catalogue, language: str) -> None:
+def test_a_party_that_is_not_there_has_no_place_to_sign(
+    catalogue: Catalogue, language: str, version: str
+) -> None:
     data = json.loads((ROOT / "examples" / "mentor.json").read_text())
 
-    links = docx.signature_links(_filled(catalogue, AGREEMENT, language, data))
+    links = docx.signature_links(_filled(catalogue, AGREEMENT, language, data, version=version))
 
     assert [link.target.rpartition("/")[2] for link in links] == [
         "participant",
@@ -423,3 +502,107 @@ def test_a_protected_participant_is_reached_through_nav(catalogue: Catalogue) ->
     assert participant["phone"] not in text
     assert participant["email"] not in text
     assert "Kontakt gjennom Nav" in text
+
+
+# --- amendments ---
+
+
+def amended(example: str, **amendment: Any) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((ROOT / "examples" / f"{example}.json").read_text())
+    given = {"version": 3, "supersedes": 2, "reason": "Nytt nummer.", "told": [], "changes": []} | amendment
+    return {**data, "amendment": given}
+
+
+PHONE = {"path": "parties.employer.phone", "before": "+47 000 00 099", "after": "+47 000 00 002"}
+CONTACT = amended(
+    "agreement", types=["contact_information"], told=["participant", "employer"], changes=[PHONE]
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("nb", "Deltaker og arbeidsgiver er orientert om endringen"),
+        ("nn", "Deltakar og arbeidsgivar har fått melding om endringa"),
+    ],
+)
+def test_who_only_is_told_has_no_place_to_sign(catalogue: Catalogue, language: str, told: str) -> None:
+    file = _filled(catalogue, AGREEMENT, language, CONTACT, signers=("adviser",))
+
+    assert [link.target.rpartition("/")[2] for link in docx.signature_links(file)] == ["adviser"]
+    assert told in docx.text(file)
+    table = part(file).findall(".//w:tbl", NS)[-1]
+    assert "Łukasz" not in str(table.xpath("string()"))  # not in the table of signatures
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("nb", ["Versjon 3, erstatter versjon 2", "Hva som er endret", "Arbeidsgiver: Telefon"]),
+        ("nn", ["Versjon 3, kjem i staden for versjon 2", "Kva som er endra", "Arbeidsgivar: Telefon"]),
+        ("en", ["Version 3, replaces version 2", "What has changed", "Employer: Phone"]),
+    ],
+)
+def test_an_amended_version_says_what_it_changes(
+    catalogue: Catalogue, language: str, words: list[str]
+) -> None:
+    text = docx.text(_filled(catalogue, AGREEMENT, language, CONTACT))
+
+    assert [w for w in [*words, "+47 000 00 099", "Nytt nummer."] if w not in text] == []
+
+
+def test_the_first_version_says_nothing_of_changes(catalogue: Catalogue) -> None:
+    data = json.loads((ROOT / "examples" / "agreement.json").read_text())
+
+    text = docx.text(_filled(catalogue, AGREEMENT, "nb", data))
+
+    assert "endret\n" not in text
+    assert "erstatter" not in text
+    assert "avsluttet" not in text
+    assert "orientert" not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("nb", ["Avtalen er avsluttet", "Begynt i arbeid", "31.\N{NO-BREAK SPACE}mars 2037"]),
+        ("nn", ["Avtalen er avslutta", "Begynt i arbeid", "31.\N{NO-BREAK SPACE}mars 2037"]),
+        ("en", ["The agreement has ended", "Started in a job", "31\N{NO-BREAK SPACE}March 2037"]),
+    ],
+)
+def test_a_version_that_ends_the_agreement_says_so(
+    catalogue: Catalogue, language: str, words: list[str]
+) -> None:
+    data = amended("agreement", types=["termination"])
+    data["termination"] = {"reason": "started_in_job", "date": "2037-03-31"}
+
+    text = docx.text(_filled(catalogue, AGREEMENT, language, data))
+
+    assert [w for w in words if w not in text] == []
+    assert "Når avtalen må endres" not in text
+
+
+def test_a_represented_participant_has_no_place_to_sign(catalogue: Catalogue) -> None:
+    data = json.loads((ROOT / "examples" / "permanent_wage_subsidy.json").read_text())
+    data["parties"]["guardian"]["scope"] = "for"
+
+    links = docx.signature_links(_filled(catalogue, AGREEMENT, "nn", data))
+
+    assert [link.target.rpartition("/")[2] for link in links] == [
+        "guardian",
+        "employer",
+        "adviser",
+        "decider",
+    ]
+
+
+@pytest.mark.parametrize("language", ["nb", "nn"])
+def test_the_declaration_names_nobody_but_the_mentor(catalogue: Catalogue, language: str) -> None:
+    data = json.loads((TEMPLATES / DECLARATION / "1.0.0/sample.json").read_text())
+    data["parties"]["participant"] = {"first_name": "Agnieszka", "last_name": "Wójcik Hæreid"}
+
+    file = _filled(catalogue, DECLARATION, language, data, version="1.0.0")
+
+    assert "Marit Sælen" in docx.text(file)
+    assert "Agnieszka" not in docx.text(file)
+    assert [link.target for link in docx.signature_links(file)] == ["https://signature.invalid/mentor"]
