@@ -130,7 +130,7 @@ def _command(name: str) -> dict[str, Any]:
         "summary": _first_line(COMMAND_SCHEMAS[name]),
         "contentType": "application/json",
         "correlationId": {
-            "description": "The producer's id of the command, also in agreement.rejected.",
+            "description": "The producer's id of the command, also in the events that it led to by itself.",
             "location": "$message.payload#/1/command/command_id",
         },
         "headers": {
@@ -186,7 +186,7 @@ def _event(name: str) -> dict[str, Any]:
     schema = EVENT_SCHEMAS[name]
     definition = schema.__name__.removesuffix("Schema")
     data = schema().fields["data"].schema.fields  # type: ignore[attr-defined]
-    subject = "command_id" if "command_id" in data else "agreement_id"
+    subject = "command_id" if data["command_id"].required else "agreement_id"
     return {
         "name": name,
         "title": f"Event {name}",

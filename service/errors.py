@@ -152,6 +152,13 @@ class CredentialMissing(SignertError):
     code = "credential_missing"
 
 
+class AuthorizationInUse(SignertError):
+    """Another worker is having a signature made for what a person came back with, or has died doing so."""
+
+    code = "authorization_in_use"
+    retryable = True
+
+
 class VerificationFailed(SignertError):
     """Our own validation of a finished document did not pass: it does not count as signed."""
 

@@ -32,6 +32,7 @@ from signing.detached import seal_detached, verify_detached
 from signing.embed import embed, embed_cms, sign
 from signing.errors import (
     AppearanceError,
+    AuthorizationRefused,
     CertificateRevoked,
     CredentialError,
     CredentialUnavailable,
@@ -42,6 +43,7 @@ from signing.errors import (
     RevocationUnavailable,
     SignatureMalformed,
     SignatureMismatch,
+    SignatureTooLarge,
     SigningError,
     StaleSignature,
     TimestampUnavailable,
@@ -67,6 +69,7 @@ from signing.outside import signer_of
 from signing.pdf import revisions
 from signing.prepare import prepare
 from signing.rehearsal import rehearse
+from signing.remote import UserAuthorization, needs_person, sign_authorized, start_authorization
 from signing.requirements import (
     AssuranceLevel,
     SignerFacts,
@@ -86,6 +89,7 @@ __all__ = [
     "Appearance",
     "AppearanceError",
     "AssuranceLevel",
+    "AuthorizationRefused",
     "CertificateRevoked",
     "Credential",
     "CredentialError",
@@ -109,6 +113,7 @@ __all__ = [
     "SignatureMismatch",
     "SignatureRequest",
     "SignatureResult",
+    "SignatureTooLarge",
     "SignerFacts",
     "SignerIdentity",
     "SignerRequirement",
@@ -119,6 +124,7 @@ __all__ = [
     "TimestampToken",
     "TimestampUnavailable",
     "TrustStore",
+    "UserAuthorization",
     "ValidationReport",
     "WrongSigner",
     "augment",
@@ -129,6 +135,7 @@ __all__ = [
     "embed_cms",
     "is_at_hand",
     "load_certificates",
+    "needs_person",
     "open_credential",
     "place_fields",
     "prepare",
@@ -136,7 +143,9 @@ __all__ = [
     "revisions",
     "seal_detached",
     "sign",
+    "sign_authorized",
     "signer_of",
+    "start_authorization",
     "validate",
     "verify_detached",
 ]

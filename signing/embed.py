@@ -8,24 +8,29 @@ from datetime import datetime
 from signing.algorithms import verify_raw
 from signing.cms import assemble, check_attributes
 from signing.credentials.base import Credential
-from signing.errors import CredentialError, SignatureMalformed, SignatureMismatch, SigningError
+from signing.errors import CredentialError, SignatureMalformed, SignatureMismatch, SignatureTooLarge
 from signing.model import PreparedRevision, PreparedSignature
 from signing.outside import read_cms
 from signing.pdf import check_step
 from signing.tokens import TimestampSource, check_token
 from signing.trust import TrustStore
 
-__all__ = ["embed", "embed_cms", "sign"]
+__all__ = ["check_prepared_for", "embed", "embed_cms", "sign"]
 
 
 def sign(prepared: PreparedSignature, credential: Credential) -> bytes:
     """The signature value over the prepared attributes. Raises `CredentialError` when the key is another's."""
+    check_prepared_for(prepared, credential)
+    return credential.sign(prepared.signed_attributes)
+
+
+def check_prepared_for(prepared: PreparedSignature, credential: Credential) -> None:
+    """Raise `CredentialError` when the signature was prepared for another certificate than the credential's."""
     if credential.identity.certificate != prepared.identity.certificate:
         raise CredentialError(
             f"the signature in field {prepared.field} was prepared for another certificate",
             remedy="prepare it again with this key's certificate",
         )
-    return credential.sign(prepared.signed_attributes)
 
 
 def embed(
@@ -38,7 +43,8 @@ def embed(
     1. The revision is the one it was prepared for (`StaleSignature`).
     2. The document's digest is the one in the attributes, and they name the certificate (`SignatureMismatch`).
     3. The value verifies with the certificate's key over the attributes (`SignatureMismatch`).
-    4. An authority timestamps the value (`TimestampUnavailable`; the value can be embedded later).
+    4. An authority timestamps the value (`TimestampUnavailable`; the value can be embedded later), and all of it has
+       room (`SignatureTooLarge`).
     5. The new revision begins with the old one's bytes and changes only the form (`RevisionBroken`).
     """
     document = bytearray(prepared.document(revision))
@@ -49,7 +55,7 @@ def embed(
     token = timestamps.timestamp(hashlib.new(algorithm, signature_value).digest(), algorithm)
     content = assemble(prepared.identity, prepared.signed_attributes, signature_value, token.encoded)
     if len(content) > _room(prepared):
-        raise SigningError(
+        raise SignatureTooLarge(
             f"the signature takes {len(content)} bytes, {_room(prepared)} were kept free",
             remedy="prepare it again; if it comes back, the certificates or the token are unusually large",
         )

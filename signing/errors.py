@@ -21,6 +21,12 @@ class CredentialError(SigningError):
     code = "credential"
 
 
+class AuthorizationRefused(CredentialError):
+    """What a person came back with from a signing service is not accepted: wrong, used before, or expired."""
+
+    code = "authorization_refused"
+
+
 class CredentialUnavailable(CredentialError):
     """A key cannot be reached for now: the HSM or signing service does not answer, or has no session free."""
 
@@ -44,6 +50,12 @@ class SignatureMismatch(SigningError):
     """The signature value does not belong to the prepared bytes or to the certificate's key."""
 
     code = "signature_mismatch"
+
+
+class SignatureTooLarge(SigningError):
+    """The signature with its certificates and timestamp takes more than the room kept free in the document."""
+
+    code = "signature_too_large"
 
 
 class SignatureMalformed(SignatureMismatch):

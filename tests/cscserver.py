@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus, urlencode
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
+import requests
 from asn1crypto import algos, pem
 from cryptography.hazmat.primitives import hashes as digests
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -96,6 +97,8 @@ class CscServer:
     discovery: str = "oauth2"
     token_lifetime: int = 3600
     sad_lifetime: int = 300
+    approves: bool = True
+    """What the person says at the authorization endpoint."""
     service_tokens: dict[str, _Grant] = field(default_factory=dict)
     credential_tokens: dict[str, _Grant] = field(default_factory=dict)
     _codes: dict[str, _Grant] = field(default_factory=dict)
@@ -335,19 +338,37 @@ class CscServer:
         return _json({"access_token": token, "token_type": "SAD", "expires_in": self.sad_lifetime})
 
     def _approve(self, query: Mapping[str, str]) -> Response:
-        """The person logs in, sees what is to be signed, and says yes."""
-        credential = self.credentials.get(query.get("credentialID", ""))
+        """The person logs in, sees what is to be signed, and says yes or no; the browser is sent back.
+
+        Without a client and an address that are known, it is not sent anywhere (RFC 6749, 4.1.2.1).
+        """
+        self.requests.append(("oauth2/authorize", dict(query)))
         if query.get("client_id") != CLIENT or query.get("redirect_uri") != REDIRECT_URI:
             raise _No(400, "invalid_request")
+        try:
+            answer = {"code": self._code(query)} if self.approves else {"error": "access_denied"}
+        except _No as no:
+            answer = {"error": no.code, "error_description": f"Not for {PERSONAL}"}
+        state = {"state": query["state"]} if "state" in query else {}
+        back = REDIRECT_URI + "&" + urlencode({**answer, **state})
+        return Response(status=302, headers={"Location": back})
+
+    def _code(self, query: Mapping[str, str]) -> str:
+        """A code for what is asked, which is checked as CSC v2, 8.4.2 (v1, 8.3.2) and RFC 7636, 4.3 have it."""
+        credential = self.credentials.get(query.get("credentialID", ""))
         oid = query.get("hashAlgorithmOID", "")
         encoded = query.get("hashes" if oid else "hash", "").split(",")
-        values = tuple(base64.urlsafe_b64decode(value) for value in encoded)
+        try:
+            values = tuple(base64.urlsafe_b64decode(value) for value in encoded)
+        except ValueError:
+            raise _No(400, "invalid_request") from None
         if (
             credential is None
             or credential.mode != "oauth2code"
             or query.get("response_type") != "code"
             or query.get("scope") != "credential"
             or query.get("code_challenge_method") != "S256"
+            or not re.fullmatch(r"[A-Za-z0-9_-]{43}", query.get("code_challenge", ""))
             or not query.get("state")
             or query.get("numSignatures") != str(len(values))
             or not 1 <= len(values) <= credential.multisign
@@ -357,8 +378,7 @@ class CscServer:
         code = secrets.token_urlsafe(16)
         ends = self.clock.now() + timedelta(seconds=60)
         self._codes[code] = _Grant(ends, query["credentialID"], values, oid, query["code_challenge"])
-        back = REDIRECT_URI + "&" + urlencode({"code": code, "state": query["state"]})
-        return Response(status=302, headers={"Location": back})
+        return code
 
 
 _ENDPOINTS = {"token": "token", "authorization": "authorize"}
@@ -387,6 +407,15 @@ def _hashes(body: Mapping[str, Any], name: str, oid: str) -> tuple[bytes, ...]:
     if any(len(value) not in ((size,) if size else (32, 48)) for value in values):
         raise _No(400, "invalid_request")
     return values
+
+
+def visit(url: str) -> dict[str, str]:
+    """The person's browser: what stands in the address that it is sent back to."""
+    answer = requests.get(url, allow_redirects=False, timeout=10)
+    assert answer.status_code == 302, answer.text
+    came = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+    assert came.pop("from") == "service"  # the redirect URI's own query is kept
+    return came
 
 
 @contextmanager

@@ -115,14 +115,7 @@ class Story:
                     ],
                 )
             case StepKind.PREPARE:
-                outside = field != SEAL and self.methods[str(field)] is Method.OUTSIDE
-                self.append(
-                    "signature-prepared",
-                    field=field,
-                    base_sha256=version.document.sha256,
-                    prepared_sha256=f"p{number}",
-                    lease_until=self._in(timedelta(minutes=15)) if outside else None,
-                )
+                self._prepare(str(field), number)
             case StepKind.SIGN if field == SEAL:
                 self.append("sealed", field=field, revision=revision)
             case StepKind.SIGN:
@@ -136,8 +129,8 @@ class Story:
                     evidence_sha256=None,
                     by=None,
                 )
-            case StepKind.GIVE_UP:
-                self.append("signature-discarded", field=field, prepared_sha256="p", reason="too_late")
+            case StepKind.COLLECT | StepKind.GIVE_UP:
+                self._end_wait(step)
             case StepKind.REMIND:
                 self.append("reminded", what=field, end=end_of(version), waiting=[])
             case StepKind.AUGMENT:
@@ -148,6 +141,31 @@ class Story:
                 self.append("receipt-rendered", receipt_sha256="q", receipt_pdf_sha256="qp")
             case StepKind.ISSUE_RECEIPT:
                 self.append("signed", receipt_signature_sha256="s", receipt_pdf_sha256="qs")
+
+    def _prepare(self, field: str, number: int) -> None:
+        method = None if field == SEAL else self.methods[field]
+        person = method in {Method.OUTSIDE, Method.REDIRECT}
+        self.append(
+            "signature-prepared",
+            field=field,
+            base_sha256=self.agreement.current.document.sha256,
+            prepared_sha256=f"p{number}",
+            lease_until=self._in(timedelta(minutes=15)) if person else None,
+            state_sha256=f"s{number}" if method is Method.REDIRECT else None,
+        )
+
+    def _end_wait(self, step: Step) -> None:
+        if step.kind is StepKind.GIVE_UP:
+            self.append("signature-discarded", field=step.field, prepared_sha256="p", reason="too_late")
+            return
+        self.append(
+            "signature-received",
+            field=step.field,
+            prepared_sha256="p",
+            kind="signature",
+            answer_sha256="v",
+            evidence_sha256=None,
+        )
 
     def _request(self, party: Any) -> dict[str, Any]:
         deadline = self._in(timedelta(days=party.deadline_days)) if party.deadline_days else None

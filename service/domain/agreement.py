@@ -77,6 +77,9 @@ class Method(StrEnum):
     """By a key that this service reaches, when the command `sign` says that the party signs."""
     OUTSIDE = "outside"
     """By somebody else's signing service, or a smart card: `sign`, then `complete-signature`."""
+    REDIRECT = "redirect"
+    """By a key that this service reaches at a signing service, where the person approves its use: `sign`, the person
+    goes there and comes back, `complete-signature`."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,16 @@ SEAL = "seal"
 
 @dataclass(frozen=True)
 class Answer:
-    """A signature made outside: its blob, and whether it is the bare value or a whole CMS. `evidence_sha256` too."""
+    """What came back for a prepared signature: its blob, and `evidence_sha256` of the person's identification.
+
+    `kind` is `signature` (the bare value), `cms`, or `authorization`: a code for which the signing service still has
+    to make the value.
+    """
 
     kind: str
     blob_sha256: str
     evidence_sha256: str | None
+    command_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,8 @@ class Prepared:
 
     `base_sha256` is the revision that it is for; `blob_sha256` holds what is to be signed. `lease_until` is until
     when no other party's signature is prepared, so that a person who is signing is not overtaken; None when no
-    person is. `answer` is the signature that came back from outside.
+    person is. `answer` is the signature that came back from outside. `state_sha256` is the SHA-256 of the OAuth 2.0
+    state that a person comes back with from a signing service; None when none is sent to one.
     """
 
     field: str
@@ -119,6 +128,7 @@ class Prepared:
     at: str
     lease_until: str | None = None
     answer: Answer | None = None
+    state_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -370,7 +380,12 @@ def _rejected(version: Version, _entry: Entry) -> Version:
 def _prepared(version: Version, entry: Entry) -> Version:
     data = entry.data
     prepared = Prepared(
-        data["field"], data["base_sha256"], data["prepared_sha256"], entry.at, data.get("lease_until")
+        data["field"],
+        data["base_sha256"],
+        data["prepared_sha256"],
+        entry.at,
+        data.get("lease_until"),
+        state_sha256=data.get("state_sha256"),
     )
     return replace(version, prepared=prepared)
 
@@ -414,7 +429,10 @@ def _approved(version: Version, entry: Entry) -> Version:
 
 def _received(version: Version, entry: Entry) -> Version:
     assert version.prepared is not None
-    answer = Answer(entry.data["kind"], entry.data["answer_sha256"], entry.data["evidence_sha256"])
+    data, before = entry.data, version.prepared.answer
+    # The value that a signing service gave for an authorisation takes its place; the command stays the same.
+    command_id = data.get("command_id") or (before.command_id if before else None)
+    answer = Answer(data["kind"], data["answer_sha256"], data["evidence_sha256"], command_id)
     return replace(version, prepared=replace(version.prepared, answer=answer))
 
 

@@ -8,12 +8,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from service.domain.agreement import Agreement, Method, Party, PartyStatus, Status, Version
+from service.domain.agreement import Agreement, Method, Party, PartyStatus, Prepared, Status, Version
 from service.domain.log import Draft, Occurrence, timestamp
 from service.domain.steps import end_of
 from service.errors import CommandRejected, FieldError
 
-__all__ = ["amendable", "approve", "cancel", "decline", "receive_answer"]
+__all__ = [
+    "ENDED_AUTHORIZATIONS",
+    "amendable",
+    "approve",
+    "cancel",
+    "decline",
+    "end_authorization",
+    "receive_answer",
+]
+
+ENDED_AUTHORIZATIONS = {
+    "access_denied": "The person did not approve at the signing service.",
+    "authorization_failed": "The signing service ended the approval with an error.",
+}
+"""Why a prepared signature is discarded when a person comes back without a code."""
 
 _ENDED = {
     Status.COMPLETED: ("already_signed", "All parties have signed this version."),
@@ -61,7 +75,7 @@ def approve(
         raise _refused(
             "signs_automatically", "role", "Nothing is to be done: this party's key is used by itself."
         )
-    if party.method is Method.APPROVED and certificates_sha256 and not by:
+    if party.method in {Method.APPROVED, Method.REDIRECT} and certificates_sha256 and not by:
         raise _refused(
             "certificates_not_expected",
             "certificates",
@@ -96,37 +110,100 @@ def receive_answer(
     *,
     number: int | None,
     role: str,
-    prepared_sha256: str,
+    prepared_sha256: str | None,
     kind: str,
     answer_sha256: str,
     evidence_sha256: str | None,
+    state_sha256: str | None = None,
     now: datetime,
 ) -> Draft:
-    """The command `complete-signature`: a signature made outside has come back. It is checked when it is embedded."""
-    version = _version(agreement, number)
-    party = _party(version, role)
-    _refuse_if_done(party)
-    prepared = version.prepared
-    if prepared is None or prepared.field != role or prepared.lease_until is None:
+    """The command `complete-signature`: a signature made outside has come back, or a person from a signing service.
+
+    The signature is checked when it is embedded, the code by the signing service. `kind` is an `Answer`'s;
+    `prepared_sha256` is None where a person brings a `state` instead.
+    """
+    prepared = _awaited(agreement, number, role, prepared_sha256, state_sha256, now)
+    if kind == "authorization" and prepared.state_sha256 is None:
         raise _refused(
-            "nothing_to_complete", "role", "Send `sign` for this role first, and sign what it gives."
+            "authorization_not_expected", "authorization", "No person was sent to a signing service for this."
         )
-    if prepared.blob_sha256 != prepared_sha256 or prepared.base_sha256 != version.document.sha256:
-        raise _refused("stale_signature", "prepared", "It is for another revision. Send `sign` again.")
-    if prepared.answer:
-        raise _refused("already_received", "prepared", "A signature for this was received already.")
-    if timestamp(now) > prepared.lease_until:
-        raise _refused("signature_too_late", "prepared", "It came too late. Send `sign` again.")
+    if kind != "authorization" and prepared.state_sha256 is not None:
+        raise _refused(
+            "authorization_expected",
+            kind,
+            "The person approves at the signing service. Send what it gives as authorization.",
+        )
     return Draft(
         "signature-received",
         {
             "field": role,
-            "prepared_sha256": prepared_sha256,
+            "prepared_sha256": prepared.blob_sha256,
             "kind": kind,
             "answer_sha256": answer_sha256,
             "evidence_sha256": evidence_sha256,
         },
     )
+
+
+def end_authorization(
+    agreement: Agreement,
+    *,
+    number: int | None,
+    role: str,
+    prepared_sha256: str | None,
+    state_sha256: str | None,
+    error: str,
+    now: datetime,
+) -> Draft:
+    """The command `complete-signature` with an `error`: the person came back without approval, and may go again."""
+    prepared = _awaited(agreement, number, role, prepared_sha256, state_sha256, now)
+    if prepared.state_sha256 is None:
+        raise _refused(
+            "authorization_not_expected", "authorization", "No person was sent to a signing service for this."
+        )
+    code = error if error in ENDED_AUTHORIZATIONS else "authorization_failed"
+    told = {
+        "role": role,
+        "code": code,
+        "message": f"{ENDED_AUTHORIZATIONS[code]} Send `sign` to try again.",
+    }
+    return Draft(
+        "signature-discarded",
+        {"field": role, "prepared_sha256": prepared.blob_sha256, "reason": code},
+        (Occurrence("agreement.signature-refused", told),),
+    )
+
+
+def _awaited(
+    agreement: Agreement,
+    number: int | None,
+    role: str,
+    prepared_sha256: str | None,
+    state_sha256: str | None,
+    now: datetime,
+) -> Prepared:
+    """The prepared signature that a party's answer is for, which is awaited still."""
+    version = _version(agreement, number)
+    _refuse_if_done(_party(version, role))
+    prepared = version.prepared
+    if prepared is None or prepared.field != role or prepared.lease_until is None:
+        raise _refused(
+            "nothing_to_complete", "role", "Send `sign` for this role first, and sign what it gives."
+        )
+    if prepared_sha256 not in {None, prepared.blob_sha256} or (
+        prepared.base_sha256 != version.document.sha256
+    ):
+        raise _refused("stale_signature", "prepared", "It is for another revision. Send `sign` again.")
+    # Somebody else's answer, or one to an earlier question, must not end what the person is about to do.
+    if prepared.state_sha256 and state_sha256 not in {None, prepared.state_sha256}:
+        raise _refused(
+            "wrong_state", "authorization.state", "It is not the state of the newest authorization_url."
+        )
+    if prepared.answer:
+        raise _refused("already_received", "prepared", "A signature for this was received already.")
+    if timestamp(now) > prepared.lease_until:
+        raise _refused("signature_too_late", "prepared", "It came too late. Send `sign` again.")
+    return prepared
 
 
 def decline(agreement: Agreement, *, number: int | None, role: str, reason: str) -> Draft:

@@ -31,6 +31,8 @@ class StepKind(StrEnum):
     REQUEST = "request"
     PREPARE = "prepare"
     SIGN = "sign"
+    COLLECT = "collect"
+    """Have the signing service make the signature that a person has approved there."""
     GIVE_UP = "give-up"
     """Discard a prepared signature that did not come back in time."""
     REMIND = "remind"
@@ -104,7 +106,11 @@ def _signing(version: Version, now: str) -> Step | None:
         return Step(StepKind.REQUEST)
     prepared = version.prepared
     if prepared and prepared.answer:
-        return Step(StepKind.SIGN, prepared.field)
+        if prepared.answer.kind != "authorization":
+            return Step(StepKind.SIGN, prepared.field)
+        # A service that cannot be reached must not keep the others from signing.
+        on_time = (prepared.lease_until or "") > now
+        return Step(StepKind.COLLECT if on_time else StepKind.GIVE_UP, prepared.field)
     if prepared and (prepared.lease_until or "") > now:
         return _reminder(version, now)
     if now >= end_of(version):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,17 +40,30 @@ def decide(services: Services, agreement: Agreement, name: str, values: Mapping[
                 now=services.clock.now(),
             )
         case "complete-signature":
-            kind = "cms" if "cms" in values else "signature"
+            came: Mapping[str, Any] = values.get("authorization", {})
+            state_sha256 = hashlib.sha256(came["state"].encode()).hexdigest() if "state" in came else None
+            if "error" in came:
+                return moves.end_authorization(
+                    agreement,
+                    number=number,
+                    role=values["role"],
+                    prepared_sha256=values.get("prepared"),
+                    state_sha256=state_sha256,
+                    error=came["error"],
+                    now=services.clock.now(),
+                )
+            kind = next(name for name in ("cms", "signature", "authorization") if name in values)
             answer_sha256 = keep(kind)
             assert answer_sha256 is not None
             return moves.receive_answer(
                 agreement,
                 number=number,
                 role=values["role"],
-                prepared_sha256=values["prepared"],
+                prepared_sha256=values.get("prepared"),
                 kind=kind,
                 answer_sha256=answer_sha256,
                 evidence_sha256=keep("evidence"),
+                state_sha256=state_sha256,
                 now=services.clock.now(),
             )
         case "decline":

@@ -18,7 +18,7 @@ from service.domain.agreement import Agreement, advance, fold
 from service.domain.log import Draft, Entry, Occurrence, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, declare, render, sign, waiting
+from service.pipeline import archive, authorization, declare, render, sign, waiting
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
@@ -42,6 +42,7 @@ _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.PREPARE: sign.prepare_signature,
     StepKind.REQUEST: sign.request_signatures,
     StepKind.SIGN: sign.complete_signature,
+    StepKind.COLLECT: authorization.collect_signature,
     StepKind.GIVE_UP: sign.give_up_signature,
     StepKind.REMIND: waiting.remind_parties,
     StepKind.EXPIRE: waiting.expire_version,

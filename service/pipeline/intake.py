@@ -234,7 +234,9 @@ def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
             services.store.put(claim.key, rfc8785.dumps({**vars(claim), "refused": refused}))
             raise
         marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=since)
-        whole = replace(draft, data={**claim.origin, **draft.data})
+        cause = {"command_id": claim.command_id}
+        told = tuple(replace(o, data={**cause, **o.data}) for o in draft.occurrences)
+        whole = replace(draft, data={**claim.origin, **draft.data}, occurrences=told)
         with contextlib.suppress(Raced):
             version = draft.version or agreement.current.number
             services.ledger.append(claim.agreement_id, agreement.head, whole, version=version)

@@ -102,6 +102,15 @@ class Ledger:
             self.store.create(blob_key(agreement_id, sha256, extension), body, retain_until=retain_until)
         return sha256
 
+    def claim_blob(self, agreement_id: str, body: bytes, extension: str) -> str | None:
+        """As `put_blob`, for the one who stores it first; None for all others."""
+        sha256 = hashlib.sha256(body).hexdigest()
+        try:
+            self.store.create(blob_key(agreement_id, sha256, extension), body)
+        except AlreadyExists:
+            return None
+        return sha256
+
     def _retained(self) -> datetime | None:
         return self._clock.now() + self._retention if self._retention else None
 

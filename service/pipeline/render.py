@@ -64,6 +64,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     pdf = place_fields(document.pdf, [*_organisation_fields(version.language), *places])
     revision = {"sha256": ledger.put_blob(agreement.id, pdf, "pdf"), "bytes": len(pdf)}
     told = {
+        "command_id": version.command_id,
         "template": {"name": template.name, "version": template.version, "sha256": template.sha256},
         "document": {
             "sha256": revision["sha256"],

@@ -3,67 +3,69 @@
 The seal and every party's signature go the same way. What is to be signed is fixed, stored and named in the log
 before a key is asked, and it names the revision it is for: a prepared signature for an older revision is never
 embedded. A key is this service's own to ask (PKCS#12, HSM, remote service), or somebody else's: then what is to be
-signed goes out as an event, and the signature comes back as a command.
+signed goes out as an event, and the signature comes back as a command. Between them is a key at a remote service that a
+person approves the use of there: the address goes out, the approval comes back, and then the key is asked.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.domain.agreement import SEAL, Agreement, Method, Party, PartyStatus, Prepared, Version
+from service.domain.agreement import (
+    SEAL,
+    Agreement,
+    Method,
+    Party,
+    PartyStatus,
+    Prepared,
+    Version,
+)
 from service.domain.appearance import full_name, signature_lines
 from service.domain.log import Draft, Occurrence, timestamp
 from service.domain.steps import Step, end_of
-from service.errors import CredentialMissing
+from service.pipeline.authorization import begin_authorization
 from service.pipeline.ledger import blob_key
+from service.pipeline.refusals import REFUSALS, cause_of, refuse
 from service.pipeline.services import Services
-from service.pipeline.signers import check_outside_signer
+from service.pipeline.signers import check_outside_signer, held_credential, signing_role
 from signing import (
     Appearance,
-    CertificateRevoked,
     Credential,
     CredentialError,
     Mechanism,
-    NotTrusted,
     PreparedRevision,
     PreparedSignature,
-    SignatureMalformed,
     SignatureMismatch,
     SignatureRequest,
     SignerIdentity,
-    SigningError,
     StaleSignature,
-    WrongSigner,
+    UserAuthorization,
     check_path,
     embed,
     embed_cms,
     is_at_hand,
+    needs_person,
     prepare,
     rehearse,
     sign,
     signer_of,
 )
 
-__all__ = ["complete_signature", "give_up_signature", "prepare_signature", "request_signatures"]
+__all__ = [
+    "complete_signature",
+    "give_up_signature",
+    "prepare_signature",
+    "request_signatures",
+]
 
 PREPARED_LIFETIME = timedelta(minutes=15)
 """How far the time shown in the document may lie before the key is asked, and how long a person may take to sign."""
 
 _ON_BEHALF_OF = {"nb": "På vegne av", "nn": "På vegner av"}
-
-_REFUSALS = (
-    StaleSignature,
-    SignatureMalformed,
-    SignatureMismatch,
-    WrongSigner,
-    NotTrusted,
-    CertificateRevoked,
-    CredentialError,
-)
-"""What is wrong with a signature that came from outside. What is retryable is not among it."""
 
 
 def request_signatures(services: Services, agreement: Agreement, _step: Step) -> Draft:
@@ -92,9 +94,12 @@ def request_signatures(services: Services, agreement: Agreement, _step: Step) ->
 
 
 def _method(services: Services, party: Party) -> Method:
+    credential = services.keys.credential(party.role)
+    if party.method is not Method.OUTSIDE and credential and needs_person(credential):
+        return Method.REDIRECT  # whatever the plan says: this key cannot be used otherwise
     if party.method:
         return party.method
-    if services.keys.credential(party.role) is None:
+    if credential is None:
         return Method.OUTSIDE
     return Method.AUTOMATIC if services.sign_automatically else Method.APPROVED
 
@@ -127,12 +132,14 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
     """Fix and store what `step.field` will sign."""
     field = _field(step)
     version, now = agreement.current, services.clock.now()
-    try:
+    means = _means(services, version, field)
+    if means is not None:
+        try:
+            signer = _signer(services, agreement, field)
+        except REFUSALS as exc:
+            return refuse(version.party(field), None, exc)
+    else:
         signer = _signer(services, agreement, field)
-    except _REFUSALS as exc:
-        if exc.retryable or not _is_outside(services, version, field):
-            raise
-        return _refused(field, None, exc)
     revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     request = SignatureRequest(
         field=field,
@@ -157,23 +164,29 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
         "document_digest": prepared.document_digest.hex(),
         "certificate_sha256": signer.identity.certificate_sha256 if signer.identity else None,
     }
-    if not _is_outside(services, version, field):
+    if means is None:
         return Draft("signature-prepared", {**data, "lease_until": None})
-    lease = timestamp(now + PREPARED_LIFETIME)
     party = version.party(field)
+    started: UserAuthorization | None = None
+    if means is Method.REDIRECT:
+        assert signer.credential is not None
+        assert isinstance(prepared, PreparedSignature)
+        try:
+            started = begin_authorization(agreement, signer.credential, prepared, blob_sha256)
+        except CredentialError as exc:
+            return refuse(party, None, exc)
+        data["state_sha256"] = hashlib.sha256(started.state.encode()).hexdigest()
+    lease = timestamp(now + PREPARED_LIFETIME)
     told = {
-        **_request(agreement, party, Method.OUTSIDE, end_of(version)),
+        **cause_of(party, None),
+        **_request(agreement, party, means, end_of(version)),
         "to_sign": {
             "prepared": blob_sha256,
             "field": field,
             "digest_algorithm": prepared.digest_algorithm,
             "document_digest": prepared.document_digest.hex(),
             "expires_at": lease,
-            **(
-                {"signed_attributes": base64.b64encode(prepared.signed_attributes).decode()}
-                if isinstance(prepared, PreparedSignature)
-                else {}
-            ),
+            **_to_whom(prepared, started),
         },
     }
     return Draft(
@@ -181,6 +194,15 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
         {**data, "lease_until": lease},
         (Occurrence("agreement.signature-requested", told),),
     )
+
+
+def _to_whom(prepared: PreparedRevision, started: UserAuthorization | None) -> dict[str, str]:
+    """What the event tells of the way to the signature: where the person is sent, or what is signed outside."""
+    if started:
+        return {"authorization_url": started.url, "state": started.state}
+    if isinstance(prepared, PreparedSignature):
+        return {"signed_attributes": base64.b64encode(prepared.signed_attributes).decode()}
+    return {}
 
 
 def complete_signature(services: Services, agreement: Agreement, step: Step) -> Draft:
@@ -196,12 +218,12 @@ def complete_signature(services: Services, agreement: Agreement, step: Step) -> 
     if intent.answer:
         try:
             identity, signed = _outside(services, agreement, prepared, revision)
-        except _REFUSALS as exc:
+        except REFUSALS as exc:
             if exc.retryable:
                 raise
-            return _refused(field, intent, exc)
+            return refuse(version.party(field), intent, exc)
         return _signed(services, agreement, field, identity, signed)
-    credential = _credential(services, _who(version, field))
+    credential = held_credential(services, signing_role(version, field))
     if services.clock.now() - datetime.fromisoformat(intent.at) > PREPARED_LIFETIME:
         return _discarded(intent, "too_old")
     if not isinstance(prepared, PreparedSignature) or prepared.identity != credential.identity:
@@ -246,7 +268,8 @@ def give_up_signature(_services: Services, agreement: Agreement, step: Step) -> 
     assert version.prepared is not None
     assert version.prepared.field == step.field
     late = SignatureMismatch("no signature came back in time", remedy="Send `sign` again.")
-    return _refused(version.prepared.field, version.prepared, late, code="signature_too_late")
+    party = version.party(version.prepared.field)
+    return refuse(party, version.prepared, late, code="signature_too_late")
 
 
 def _signed(
@@ -266,7 +289,12 @@ def _signed(
     by = party.approval.by if party.approval else None
     data |= {"role": field, "by": by, "signed_at": version.prepared.at, "evidence_sha256": evidence or None}
     remaining = [p.role for p in version.parties if p.status is PartyStatus.WAITING and p.role != field]
-    told = {"role": field, "signed_at": data["signed_at"], "remaining": remaining}
+    told = {
+        **cause_of(party, answer),
+        "role": field,
+        "signed_at": data["signed_at"],
+        "remaining": remaining,
+    }
     return Draft("party-signed", data, (Occurrence("agreement.party-signed", told),))
 
 
@@ -277,31 +305,20 @@ def _discarded(intent: Prepared, reason: str) -> Draft:
     )
 
 
-def _refused(role: str, intent: Prepared | None, error: SigningError, *, code: str | None = None) -> Draft:
-    """An outside signature, or the certificate for one, cannot be used: all are told why; it can be made anew."""
-    reason = code or error.code
-    told = {"role": role, "code": reason, "message": f"{error.message}. {error.remedy}".strip()}
-    return Draft(
-        "signature-discarded",
-        {"field": role, "prepared_sha256": intent.blob_sha256 if intent else None, "reason": reason},
-        (Occurrence("agreement.signature-refused", told),),
-    )
+def _means(services: Services, version: Version, field: str) -> Method | None:
+    """How a person makes the signature, outside or by redirect; None when a key of ours does without one.
 
-
-def _is_outside(services: Services, version: Version, field: str) -> bool:
-    """Whether the key is none that we reach. Who signs in another's place does so by their own means."""
+    Who signs in another's place does so by their own means.
+    """
     if field == SEAL:
-        return False
-    who = _who(version, field)
-    if who != field:
-        return services.keys.credential(who) is None
-    return version.party(field).method is Method.OUTSIDE
-
-
-def _who(version: Version, field: str) -> str:
-    """The role whose key signs in this field."""
-    approval = None if field == SEAL else version.party(field).approval
-    return (approval.by if approval else None) or field
+        return None
+    who = signing_role(version, field)
+    credential = services.keys.credential(who)
+    if who == field and version.party(field).method is Method.OUTSIDE:
+        return Method.OUTSIDE
+    if credential is None:
+        return Method.OUTSIDE if who != field else None
+    return Method.REDIRECT if needs_person(credential) else None
 
 
 def _field(step: Step) -> str:
@@ -310,8 +327,11 @@ def _field(step: Step) -> str:
 
 
 def _signer(services: Services, agreement: Agreement, field: str) -> _Signer:
-    if not _is_outside(services, agreement.current, field):
-        credential = _credential(services, _who(agreement.current, field))
+    means = _means(services, agreement.current, field)
+    if means is not Method.OUTSIDE:
+        credential = held_credential(services, signing_role(agreement.current, field))
+        if means is Method.REDIRECT:
+            check_outside_signer(services, agreement, field, credential.identity)
         return _Signer(credential, credential.identity)
     approval = agreement.current.party(field).approval
     assert approval is not None
@@ -323,21 +343,13 @@ def _signer(services: Services, agreement: Agreement, field: str) -> _Signer:
     return _Signer(None, identity)
 
 
-def _credential(services: Services, field: str) -> Credential:
-    credential = services.keys.credential(field)
-    if credential is None:
-        setting = "SIGNERT_SEAL" if field == SEAL else f"SIGNERT_CREDENTIAL_{field.upper()}"
-        raise CredentialMissing(f"no key is configured for '{field}'", remedy=f"Set {setting}.")
-    return credential
-
-
 def _appearance(
     services: Services, agreement: Agreement, role: str, signer: _Signer, now: datetime
 ) -> Appearance:
     """What the signature shows. A certificate from outside may hold a name that no font of ours can print."""
     version = agreement.current
     parties = services.ledger.get_json(agreement.id, version.input_sha256)["parties"]
-    who = _who(version, role)
+    who = signing_role(version, role)
     template = services.templates.get(version.template, version.template_version, version.language)
     title, *lines = signature_lines(
         name=full_name(parties[who]),

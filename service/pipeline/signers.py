@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from service.domain.agreement import Agreement
+from service.domain.agreement import SEAL, Agreement, Version
+from service.errors import CredentialMissing
 from service.pipeline.services import Services
-from signing import SignerIdentity, SignerRequirement, WrongSigner, check_revocation, check_signer
+from signing import Credential, SignerIdentity, SignerRequirement, WrongSigner, check_revocation, check_signer
 
-__all__ = ["check_outside_signer"]
+__all__ = ["check_outside_signer", "held_credential", "signing_role"]
 
 _SUFFICIENT = {"substantial": {"substantial", "high"}, "high": {"high"}}
 _ORGANISATIONS = {"employer", "organiser"}
@@ -50,3 +51,17 @@ def check_outside_signer(
             aspect="level",
             remedy="sign by means of that level, and send the provider's evidence where the certificate does not tell",
         )
+
+
+def signing_role(version: Version, field: str) -> str:
+    """The role whose key signs in this field."""
+    approval = None if field == SEAL else version.party(field).approval
+    return (approval.by if approval else None) or field
+
+
+def held_credential(services: Services, field: str) -> Credential:
+    credential = services.keys.credential(field)
+    if credential is None:
+        setting = "SIGNERT_SEAL" if field == SEAL else f"SIGNERT_CREDENTIAL_{field.upper()}"
+        raise CredentialMissing(f"no key is configured for '{field}'", remedy=f"Set {setting}.")
+    return credential

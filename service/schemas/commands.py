@@ -117,11 +117,27 @@ def _check_rules(
     """The faults that no single field shows."""
     if name == "submit" and isinstance(payload.get("agreement"), dict):
         return list(check_agreement(valid.get("agreement") or {}, payload["agreement"], today=today))
-    if name == "complete-signature" and ("signature" in payload) == ("cms" in payload):
-        return [FieldError(_ROOT, "one_of", "Send either signature or cms.")]
+    if name == "complete-signature":
+        return _check_answer(payload)
     if name == "sign" and (valid.get("on_behalf") or {}).get("informed") is False:
         return [FieldError("on_behalf.informed", "not_informed", "Inform the party first; it has to agree.")]
     return []
+
+
+def _check_answer(payload: Mapping[str, Any]) -> list[FieldError]:
+    """What goes together in `complete-signature`."""
+    if sum(name in payload for name in ("signature", "cms", "authorization")) != 1:
+        return [FieldError(_ROOT, "one_of", "Send one of signature, cms and authorization.")]
+    came = payload.get("authorization")
+    if came is None:
+        needed = {"prepared": "prepared" in payload or "authorization" in payload}
+    elif not isinstance(came, Mapping):
+        return []  # that is a fault by itself
+    elif ("code" in came) == ("error" in came):
+        return [FieldError("authorization", "one_of", "Send either code or error.")]
+    else:
+        needed = {"authorization.state": "state" in came or "error" in came}
+    return [FieldError(path, "required", "Send this field.") for path, given in needed.items() if not given]
 
 
 COMMAND_SCHEMAS: Mapping[str, type[StrictSchema]] = {

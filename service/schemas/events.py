@@ -84,6 +84,7 @@ class VersionData(StrictSchema):
 
     agreement_id = Uuid("The agreement.", required=True)
     version = Whole(1, MAX_VERSION, "The agreement's version.", required=True)
+    command_id = Uuid("The command that led to this; not there when none did by itself.")
 
 
 class RejectedData(StrictSchema):
@@ -138,11 +139,24 @@ class ToSign(StrictSchema):
     signed_attributes = Text(
         16384,
         "Base64 of the DER of the signed attributes (RFC 5652 section 5.4), over which the signature value is made. "
-        "Not there when sign named no certificate: then a whole CMS is made over the document digest.",
+        "Not there when sign named no certificate: then a whole CMS is made over the document digest; and not for "
+        "the method redirect.",
         pattern=r"[A-Za-z0-9+/]+={0,2}",
         form="Send base64.",
     )
-    expires_at = _time("Until when the signature must have come back.")
+    authorization_url = Text(
+        8000,
+        "Where the person approves the signature, at the service that holds the key. Only for the method redirect.",
+        pattern=r"https?://[!-~]+",
+        form="Send a URL.",
+    )
+    state = Text(
+        200,
+        "The state that the person comes back with, when all is right. Only for the method redirect.",
+        pattern=r"[!-~]+",
+        form="Send it as it came.",
+    )
+    expires_at = _time("Until when the signature, or the person, must have come back.")
 
 
 class SignatureRequestedData(VersionData):
@@ -150,14 +164,14 @@ class SignatureRequestedData(VersionData):
 
     role = Choice(ROLES, "The party.", required=True)
     order = Whole(0, 9, "The party's order group.", required=True)
-    method = Choice(("approved", "outside"), "How the party signs.", required=True)
+    method = Choice(("approved", "outside", "redirect"), "How the party signs.", required=True)
     deadline = _time("When the version expires if the party has not signed.")
     document = Obj(StoredObject, "The PDF that is to be signed, as it is now.", required=True)
     to_sign = Obj(ToSign, "What is to be signed, as an answer to the command sign.")
 
 
 class SignatureRefusedData(VersionData):
-    """A signature that came back could not be used, or none came in time. The party can sign again."""
+    """A signature or approval that came back could not be used, or none came in time. The party can sign again."""
 
     role = Choice(ROLES, "The party.", required=True)
     code = Text(

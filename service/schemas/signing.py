@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from service.domain.presentation import ROLES
 from service.schemas.fields import Choice, Flag, Items, Obj, StrictSchema, Uuid, Whole
 from service.schemas.text import Text
@@ -26,7 +29,8 @@ class PlannedParty(StrictSchema):
     method = Choice(
         ("automatic", "approved", "outside"),
         "automatic: by a key that the service reaches, when it is the party's turn. approved: by such a key, when the "
-        "command sign says so. outside: by another signing service or a smart card. Left out, the configuration says.",
+        "command sign says so. outside: by another signing service or a smart card. Left out, the configuration says. "
+        "A key whose use the person approves at its signing service is used in that way, unless this says outside.",
     )
     deadline_days = Whole(1, 90, "Days to sign in, counted from the party's turn.")
     level = Choice(
@@ -123,14 +127,47 @@ class SignSchema(Follows):
     on_behalf = Obj(OnBehalf)
 
 
+class AuthorizationSchema(StrictSchema):
+    """What a person brought back from `authorization_url`: the query of the redirect, `state` and `code` or `error`."""
+
+    json_schema_conditions: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"oneOf": [{"required": ["code", "state"]}, {"required": ["error"]}]},
+    )
+
+    state = Text(
+        200,
+        "The state, as it came back. Needed with code.",
+        pattern=r"[!-~]+",
+        form="Send it as it came, decoded.",
+    )
+    code = Text(
+        4096, "The authorization code.", pattern=r"[!-~]+", form="Send it as it came, percent-decoded."
+    )
+    error = Text(
+        64,
+        "Instead of a code: the error that came back, e.g. access_denied when the person did not approve.",
+        pattern=r"[a-z][a-z0-9_]*",
+        form="Send lower-case letters, digits and underscores.",
+    )
+
+
 class CompleteSignatureSchema(Follows):
-    """The command `complete-signature`: what a signing service made of what `sign` gave."""
+    """The command `complete-signature`: what a signing service made of what `sign` gave, or the person's approval."""
+
+    json_schema_conditions: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {
+            "oneOf": [
+                {"required": ["signature", "prepared"]},
+                {"required": ["cms", "prepared"]},
+                {"required": ["authorization"]},
+            ]
+        },
+    )
 
     role = Choice(ROLES, "The party.", required=True)
     prepared = Text(
         64,
-        "The `prepared` of the event that gave what is to be signed.",
-        required=True,
+        "The `prepared` of the event that gave what is to be signed. Needed with signature and cms.",
         pattern=r"[0-9a-f]{64}",
         form="Send 64 hexadecimal digits.",
     )
@@ -139,6 +176,10 @@ class CompleteSignatureSchema(Follows):
     )
     cms = _base64(
         MAX_CMS, "A detached CMS SignedData over the document's bytes (PAdES, CAdES). Or send signature."
+    )
+    authorization = Obj(
+        AuthorizationSchema,
+        "For a party that was sent to `authorization_url`, instead of a signature: what came back.",
     )
     evidence = Obj(Evidence)
 

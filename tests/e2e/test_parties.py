@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import hashlib
 import json
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from signing import PreparedRevision
+from tests.cscserver import RemoteCredential, config_file, serve_csc, visit
 from tests.e2e.conftest import EXAMPLES, Installation, running_worker, wait_until
+from tests.pki import TestPki
 
 pytestmark = [pytest.mark.office, pytest.mark.broker, pytest.mark.pki]
 
@@ -240,6 +243,57 @@ def test_the_wrong_person_is_refused_whatever_they_send_and_the_right_one_signs_
         "--cms", person.cms(case.content(again)),
     )  # fmt: skip
     assert {p["role"]: p["status"] for p in case.version()["parties"]}["participant"] == "signed"
+
+
+def test_a_party_is_waited_for_at_its_signing_service_and_comes_back(pki: TestPki, tmp_path: Path) -> None:
+    with serve_csc(pki) as csc, contextlib.ExitStack() as stack:
+        csc.credentials["employer"] = RemoteCredential("organisation", mode="oauth2code")
+        remote = config_file(tmp_path, f"{csc.url}/csc/v2", "employer", authorization='"oauth2code"')
+        service = Installation(
+            tmp_path / "home",
+            SIGNERT_SEAL=pki.credential_uri("seal"),
+            SIGNERT_TSA=pki.tsa_url,
+            SIGNERT_TRUST=str(pki.root),
+            SIGNERT_CREDENTIAL_PARTICIPANT=pki.credential_uri("participant"),
+            SIGNERT_CREDENTIAL_ADVISER=pki.credential_uri("adviser"),
+            SIGNERT_CREDENTIAL_EMPLOYER=f"csc:{remote}",
+        )
+        stack.enter_context(running_worker(service))
+        agreement = {**copy.deepcopy(MINIMAL), "id": str(uuid.uuid4())}
+        agreement["parties"]["employer"]["organisation"]["number"] = "312300028"
+        name = agreement["id"]
+        found = service.submitted(agreement)
+        methods = {p["role"]: p["method"] for p in found["versions"][0]["parties"]}
+        assert methods["employer"] == "redirect"
+
+        sign = ("sign", name, "--role", "employer")
+        text = service.signert(*sign).stdout
+        assert "Waited for at its signing service: employer, until " in text
+        csc.approves = False
+        complete = ("complete", name, "--role", "employer")
+        came = visit(url_in(text))
+        text = service.signert(*complete, "--error", came["error"], "--state", came["state"]).stdout
+        assert "prepared signature of employer discarded: access_denied" in text
+
+        csc.approves = True
+        came = visit(url_in(service.signert(*sign).stdout))
+        refused = service.signert(*complete, "--code", came["code"], "--state", "another", ok=3)
+        assert "[wrong_state]" in refused.stderr
+        assert service.json("show", name)["versions"][0]["signing_now"]["state"] == came["state"]
+        service.signert(*complete, "--code", came["code"], ok=64)
+        service.signert(*complete, "--code", came["code"], "--state", came["state"])
+        (version,) = service.json("show", name)["versions"]
+        assert version["status"] == "signed"
+        assert service.json("verify", name)["log"] == []
+        said = service.log.read_text()
+        assert came["code"] not in said
+        assert came["state"] not in said
+
+
+def url_in(text: str) -> str:
+    """The address that `signert sign` and `show` print."""
+    (line,) = [line for line in text.splitlines() if line.startswith("  open ")]
+    return line.split()[1]
 
 
 def test_decline_ends_the_agreement_and_keeps_what_was_signed(case: Case) -> None:

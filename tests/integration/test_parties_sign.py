@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import importlib
 import json
 import subprocess
 import uuid
@@ -26,13 +27,14 @@ from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
 from service.schemas import event_schema
 from signing import Credential, PreparedRevision, open_credential, validate
-from tests.cscserver import RemoteCredential, config_file, serve_csc
+from tests.cscserver import RemoteCredential, config_file, serve_csc, visit
 from tests.fakes import EventList, ManualClock, MemoryStore
 from tests.signing_documents import Signers
 from tests.softhsm import softhsm
 
 pytestmark = [pytest.mark.office, pytest.mark.pki]
 
+signing_prepare = importlib.import_module("signing.prepare")  # the package has a function of that name
 ROOT = Path(__file__).parents[2]
 MINIMAL = json.loads((ROOT / "examples/minimal.json").read_text())
 
@@ -128,6 +130,12 @@ class Case:
         value = self.outside.value(label, asked)
         return self.send("complete-signature", role=role, prepared=asked["prepared"], signature=value)
 
+    def sign_by_redirect(self, role: str) -> Agreement:
+        self.send("sign", role=role)
+        return self.send(
+            "complete-signature", role=role, authorization=visit(self.asked(role)["authorization_url"])
+        )
+
     def status(self, role: str) -> PartyStatus:
         return self.agreement.current.party(role).status
 
@@ -181,42 +189,49 @@ def chain_of(signers: Signers, label: str, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("mode", "version"), [("implicit", 2), ("oauth2code", 2), ("oauth2code", 1)])
 def test_five_parties_by_four_methods_in_two_groups(
-    make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers, tmp_path: Path
+    make_case: Callable[[Mapping[str, Credential]], Case],
+    signers: Signers,
+    tmp_path: Path,
+    mode: str,
+    version: int,
 ) -> None:
+    """The organiser's key is at a remote service, which signs when it is asked or when a person approves."""
     with softhsm(tmp_path) as hsm, serve_csc(signers.pki) as csc:
         hsm.import_key(
             "adviser", signers.pki.directory / "adviser.pem", signers.pki.certificate_pem("adviser")
         )
-        csc.credentials["organiser"] = RemoteCredential("employer")
+        csc.credentials["organiser"] = RemoteCredential("organisation", mode=mode)
+        (folder := tmp_path / "csc").mkdir()
+        remote = config_file(folder, f"{csc.url}/csc/v{version}", "organiser", authorization=f'"{mode}"')
         case = make_case(
             {
                 "adviser": open_credential(
                     hsm.uri("adviser", certificate=str(chain_of(signers, "adviser", tmp_path)))
                 ),
-                "organiser": open_credential(
-                    f"csc:{config_file(tmp_path, csc.url + '/csc/v2', 'organiser')}"
-                ),
+                "organiser": open_credential(f"csc:{remote}"),
                 "decider": signers.credential("seal"),
             }
         )
         agreement = case.submit(OTHERS, parties={"decider": {"method": "approved"}})
         methods = {p.role: p.method for p in agreement.current.parties}
         assert methods["participant"] is methods["employer"] is Method.OUTSIDE
-        assert (
-            case.status("organiser") is PartyStatus.SIGNED
-        )  # in the first group, and its key is at a remote service
+        if mode == "oauth2code":
+            assert methods["organiser"] is Method.REDIRECT
+            case.sign_by_redirect("organiser")
+        assert case.status("organiser") is PartyStatus.SIGNED
         assert case.refused("sign", role="decider") == "not_your_turn"
         case.sign_with_cms("participant", "person")
         agreement = case.sign_with_value("employer", "organisation")
         assert [p.role for p in agreement.current.open_parties()] == ["decider"]
         assert case.status("adviser") is PartyStatus.SIGNED  # second group, by the HSM
         agreement = case.send("sign", role="decider")
-    version = agreement.current
-    assert version.status is Status.SIGNED
-    document = case.services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    current = agreement.current
+    assert current.status is Status.SIGNED
+    document = case.services.ledger.get_blob(agreement.id, current.document.sha256, "pdf")
     report = validate(document, signers.trust)
-    assert check_against_log(version, document, report) == []
+    assert check_against_log(current, document, report) == []
     assert {s.level for s in report.signatures} == {"B-LTA"}
     (tmp_path / "signed.pdf").write_bytes(document)
     said = subprocess.run(["pdfsig", "signed.pdf"], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -301,6 +316,24 @@ def test_what_comes_late_twice_or_for_other_bytes(case: Case) -> None:
     assert (
         case.refused("complete-signature", role="participant", prepared=second, cms=cms) == "already_signed"
     )
+
+
+def test_a_value_that_takes_more_room_than_was_kept_is_refused_and_not_parked(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an RSA key of 16384 bits would, or a large timestamp: what is signed for is told, and all can go on."""
+    real = signing_prepare.space_for
+    mine = case.outside.signers.credential("organisation").identity.certificate
+    with monkeypatch.context() as small:
+        small.setattr(
+            signing_prepare, "space_for", lambda who: 1024 if who.certificate == mine else real(who)
+        )
+        case.sign_with_value("employer", "organisation")
+    kind, told = case.last_event()
+    assert (kind, told["code"]) == ("agreement.signature-refused", "signature_too_large")
+    assert "1024 were kept free" in told["message"]
+    case.sign_with_value("employer", "organisation")
+    assert case.status("employer") is PartyStatus.SIGNED
 
 
 def test_declined_after_one_has_signed(case: Case) -> None:

@@ -6,18 +6,18 @@ import base64
 import hashlib
 import itertools
 import json
+import re
 import threading
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -32,6 +32,7 @@ from signing import (
     SignatureMismatch,
     SignatureRequest,
     embed,
+    needs_person,
     open_credential,
     prepare,
     sign,
@@ -39,16 +40,21 @@ from signing import (
 )
 from signing.algorithms import verify_raw
 from signing.credentials.csc import ActivationData, CscCredential, UserAuthorization
+from signing.credentials.csc.channel import Channel
+from signing.credentials.csc.config import ClientConfig
+from signing.credentials.csc.oauth import AuthorizationServer
 from signing.errors import CredentialUnavailable
 from tests.cscserver import (
     CLIENT_SECRET,
     PERSONAL,
     PIN,
+    REDIRECT_URI,
     CscServer,
     RemoteCredential,
     config_file,
     serve_csc,
     serve_v1_dummy,
+    visit,
 )
 from tests.faultproxy import Fault, FaultProxy
 from tests.faultproxy import Request as Proxied
@@ -285,15 +291,15 @@ def test_authorisation_that_ends_at_once(service: CscServer, opened: Open) -> No
 
 
 def _come_back(started: UserAuthorization) -> tuple[str, str]:
-    """The person's browser: code and state of the address it is sent back to."""
-    answer = requests.get(started.url, allow_redirects=False, timeout=10)
-    assert answer.status_code == 302, answer.text
-    query = parse_qs(urlsplit(answer.headers["Location"]).query)
-    return query["code"][0], query["state"][0]
+    """Code and state that the person's browser brings back."""
+    came = visit(started.url)
+    return came["code"], came["state"]
 
 
 def _approved(credential: CscCredential, *data: bytes) -> ActivationData:
-    started = credential.start_authorization([credential.hash_of(item) for item in data])
+    started = credential.start_authorization(
+        [credential.hash_of(item) for item in data], session=str(uuid.uuid4())
+    )
     code, state = _come_back(started)
     return credential.finish_authorization(code, started, state=state)
 
@@ -313,11 +319,11 @@ def test_person_approves_a_document(
     prepared = _prepared(sealed, "participant", credential)
     with pytest.raises(CredentialError, match="person must approve"):
         sign(prepared, credential)
-    started = credential.start_authorization([credential.hash_of(prepared.signed_attributes)])
-    code, state = _come_back(started)
-    # Another process, perhaps days later, ends what this one began.
+    hashes = [credential.hash_of(prepared.signed_attributes)]
+    code, state = _come_back(credential.start_authorization(hashes, session="one"))
+    # Another process ends what this one began, and has nothing of it but the session's name.
     resumed = opened("participant", version=version)
-    sad = resumed.finish_authorization(code, started, state=state)
+    sad = resumed.finish_authorization(code, resumed.start_authorization(hashes, session="one"), state=state)
     value = resumed.sign(prepared.signed_attributes, sad=sad)
     signed = embed(prepared, value, revision=sealed, timestamps=signers.timestamps)
     assert validate(signers.augment(signed), signers.trust).indication == "TOTAL-PASSED"
@@ -332,11 +338,11 @@ def test_person_approves_several_at_once(opened: Open) -> None:
     for value, item in zip(values, data, strict=True):
         _verify(credential, value, item)
     with pytest.raises(CredentialError, match="3 signatures"):
-        credential.start_authorization([bytes(32)] * 4)
+        credential.start_authorization([bytes(32)] * 4, session="one")
     with pytest.raises(CredentialError, match="sha256"):
-        credential.start_authorization([bytes(20)])
+        credential.start_authorization([bytes(20)], session="one")
     with pytest.raises(CredentialError, match="sha256"):
-        credential.start_authorization([])
+        credential.start_authorization([], session="one")
 
 
 @pytest.mark.usefixtures("personal")
@@ -363,17 +369,17 @@ def test_approval_is_for_those_bytes_once_and_in_time(service: CscServer, opened
 @pytest.mark.usefixtures("personal")
 def test_approval_that_is_not_the_one_begun(service: CscServer, opened: Open) -> None:
     credential = opened("participant")
-    started = credential.start_authorization([bytes(32)])
+    started = credential.start_authorization([bytes(32)], session="1")
     code, state = _come_back(started)
     other = _changed(service, credentialID="seal")
     with service.fault("oauth2/token", other), pytest.raises(CredentialError, match="another credential"):
         credential.finish_authorization(code, started, state=state)
-    started = credential.start_authorization([bytes(32)])
+    started = credential.start_authorization([bytes(32)], session="2")
     code, state = _come_back(started)
     service.clock.advance(timedelta(seconds=60))
     with pytest.raises(CredentialError, match="invalid_grant"):
         credential.finish_authorization(code, started, state=state)
-    started = credential.start_authorization([bytes(32)])
+    started = credential.start_authorization([bytes(32)], session="3")
     code, state = _come_back(started)
     for wrong in ("", "another", state + "x", "æ"):
         with pytest.raises(CredentialError, match="not the one"):
@@ -385,15 +391,48 @@ def test_approval_that_is_not_the_one_begun(service: CscServer, opened: Open) ->
 
 
 @pytest.mark.usefixtures("personal")
+def test_each_session_has_a_state_and_a_verifier_of_its_own_and_always_the_same(
+    opened: Open, tmp_path: Path
+) -> None:
+    first, again, other = (
+        opened("participant").start_authorization([bytes(32)], session=name) for name in ("1", "1", "2")
+    )
+    assert first == again
+    found = {first.state, first.verifier, other.state, other.verifier}
+    assert len(found) == 4
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", value) for value in found)  # RFC 7636, 4.1
+    assert first.verifier not in first.url
+    credential = opened("participant")
+    assert credential.start_authorization([bytes(32)], session="1") == first
+    (tmp_path / "client-secret").write_text("another")
+    assert credential.start_authorization([bytes(32)], session="1").state != first.state
+
+
+def test_client_without_a_secret_sends_nobody(service: CscServer) -> None:
+    client = ClientConfig(
+        "signert", redirect_uri=REDIRECT_URI, authorization_endpoint=f"{service.url}/oauth2/authorize"
+    )
+    server = AuthorizationServer(client, Channel(), dict, clock=service.clock.now)
+    with pytest.raises(CredentialError, match="without a secret"):
+        server.start({}, (bytes(32),), "1")
+
+
+def test_whose_use_a_person_approves_is_what_the_file_says(service: CscServer, opened: Open) -> None:
+    assert needs_person(opened(authorization='"oauth2code"'))
+    assert not needs_person(opened())
+    assert service.requests == []  # nobody is asked
+
+
+@pytest.mark.usefixtures("personal")
 def test_more_than_an_address_can_hold(service: CscServer, opened: Open) -> None:
     service.credentials["participant"].multisign = 1000
     with pytest.raises(CredentialError, match="too many"):
-        opened("participant").start_authorization([bytes(32)] * 1000)
+        opened("participant").start_authorization([bytes(32)] * 1000, session="one")
 
 
 def test_no_person_is_asked_where_none_is_needed(opened: Open) -> None:
     with pytest.raises(CredentialError, match="implicit"):
-        opened().start_authorization([bytes(32)])
+        opened().start_authorization([bytes(32)], session="4")
 
 
 # The service answers badly
@@ -814,7 +853,7 @@ def test_secrets_are_not_shown(service: CscServer, opened: Open) -> None:
     service.credentials["seal"].mode = "explicit"
     credential, person = opened(pin_file='"pin"'), opened("participant")
     credential.sign(b"data")
-    started = person.start_authorization([hashlib.sha256(b"data").digest()])
+    started = person.start_authorization([hashlib.sha256(b"data").digest()], session="one")
     code, state = _come_back(started)
     sad = person.finish_authorization(code, started, state=state)
     used = [body["SAD"] for body in service.asked("signatures/signHash")]

@@ -25,8 +25,9 @@ from service.adapters import producers
 from service.domain import moves
 from service.errors import CommandRejected
 from service.pipeline.opening import _UNKNOWN
+from service.pipeline.refusals import REFUSALS
 from service.pipeline.render import _DATA_FAULTS
-from service.pipeline.sign import _REFUSALS, PREPARED_LIFETIME
+from service.pipeline.sign import PREPARED_LIFETIME
 from service.schemas import event_schema
 from service.schemas.commands import COMMAND_SCHEMAS
 from service.schemas.events import EVENT_SCHEMAS
@@ -265,6 +266,12 @@ def test_the_worked_plan_fits() -> None:
     validator(MESSAGES["submit"]).validate(submit)
 
 
+def test_the_worked_authorization_fits() -> None:
+    found = re.search(r"<!-- example: authorization -->\n```json\n(.*?)\n```", GUIDE, re.DOTALL)
+    assert found
+    validator(MESSAGES["complete-signature"]).validate([[], {"command": json.loads(found[1])}, {}])
+
+
 def test_every_event_has_an_example_that_fits() -> None:
     for name in EVENT_SCHEMAS:
         found = re.search(rf"#### `{re.escape(name)}`\n.*?```json\n(.*?)\n```", GUIDE, re.DOTALL)
@@ -310,12 +317,14 @@ def test_every_code_of_a_refused_signature_is_in_its_table_and_no_other() -> Non
     own = {
         c
         for node in ast.walk(source)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_refused"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "refuse"
         for keyword in node.keywords
         for c in _constants(keyword.value)
     }
-    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, _REFUSALS)]
-    assert told == own | {k.code for k in kinds if not k.retryable}
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, REFUSALS)]
+    # Not to be waited for is a signing service that is away while a person is there.
+    without_waiting = {k.code for k in kinds if not k.retryable or k is errors.CredentialUnavailable}
+    assert told == own | without_waiting | set(moves.ENDED_AUTHORIZATIONS)
     lease = int(PREPARED_LIFETIME.total_seconds()) // 60
     assert f"from `to_sign` until the signature is back | {lease} minutes" in GUIDE
 

@@ -18,7 +18,7 @@ from service.errors import CommandRejected
 from tests.story import Story
 
 ROLES = ["participant", "employer", "mentor", "adviser", "decider"]
-OUTSIDE = Method.OUTSIDE
+OUTSIDE, REDIRECT = Method.OUTSIDE, Method.REDIRECT
 
 
 def approve(story: Story, role: str, **more: Any) -> Draft:
@@ -26,18 +26,23 @@ def approve(story: Story, role: str, **more: Any) -> Draft:
     return moves.approve(story.agreement, role=role, now=story.clock.now(), **values)
 
 
-def answer(story: Story, role: str, prepared: str | None = None) -> Draft:
+def answer(story: Story, role: str, prepared: str | None = None, **more: Any) -> Draft:
     found = story.agreement.current.prepared
-    return moves.receive_answer(
-        story.agreement,
-        number=None,
-        role=role,
-        prepared_sha256=prepared or (found.blob_sha256 if found else "none"),
-        kind="cms",
-        answer_sha256="a",
-        evidence_sha256=None,
-        now=story.clock.now(),
-    )
+    state = found.state_sha256 if found else None
+    values = {
+        "number": None,
+        "prepared_sha256": prepared or (found.blob_sha256 if found else "none"),
+        "kind": "authorization" if state else "cms",
+        "answer_sha256": "a",
+        "evidence_sha256": None,
+        "state_sha256": state,
+    } | more
+    return moves.receive_answer(story.agreement, role=role, now=story.clock.now(), **values)
+
+
+def come_back_without(story: Story, role: str, error: str = "access_denied", **more: Any) -> Draft:
+    values = {"number": None, "prepared_sha256": None, "state_sha256": None} | more
+    return moves.end_authorization(story.agreement, role=role, error=error, now=story.clock.now(), **values)
 
 
 def refusal(make: Any, *arguments: Any, **more: Any) -> str:
@@ -67,6 +72,81 @@ def test_a_party_outside_signs_in_two_commands() -> None:
         story.command(answer(story, role))
         story.rest()
     assert story.agreement.current.status is Status.SIGNED  # the adviser's key is ours
+
+
+def redirect_story() -> Story:
+    story = Story({"participant": 0, "employer": 0}, {"participant": REDIRECT, "employer": OUTSIDE})
+    story.rest()
+    story.command(approve(story, "participant"))
+    story.rest()
+    return story
+
+
+def test_a_person_who_comes_back_from_the_signing_service_has_signed() -> None:
+    story = redirect_story()
+    story.command(answer(story, "participant", None, prepared_sha256=None))
+    assert story.next == Step(StepKind.COLLECT, "participant")
+    story.rest()
+    party = story.agreement.current.party("participant")
+    assert party.status is PartyStatus.SIGNED
+    kinds = [e.data["kind"] for e in story.entries if e.type == "signature-received"]
+    assert kinds == ["authorization", "signature"]
+
+
+def test_what_comes_back_belongs_to_the_person_who_was_sent() -> None:
+    story = redirect_story()
+    assert refusal(answer, story, "participant", state_sha256="another") == "wrong_state"
+    assert refusal(come_back_without, story, "participant", state_sha256="another") == "wrong_state"
+    assert refusal(answer, story, "participant", kind="cms") == "authorization_expected"
+    assert refusal(answer, story, "employer") == "nothing_to_complete"
+    prepared = story.agreement.current.prepared
+    assert prepared is not None
+    assert prepared.answer is None  # none of it has ended what the person was about to do
+    story.command(answer(story, "participant"))
+    assert refusal(answer, story, "participant") == "already_received"
+    assert refusal(come_back_without, story, "participant") == "already_received"
+    story.rest()
+    story.command(approve(story, "employer"))
+    story.rest()
+    assert refusal(answer, story, "employer", kind="authorization") == "authorization_not_expected"
+    assert refusal(come_back_without, story, "employer") == "authorization_not_expected"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("access_denied", "access_denied"),
+        ("server_error", "authorization_failed"),
+        ("kari", "authorization_failed"),
+    ],
+)
+def test_a_person_who_comes_back_without_approval_may_go_again(error: str, code: str) -> None:
+    story = redirect_story()
+    draft = come_back_without(story, "participant", error)
+    (told,) = draft.occurrences
+    assert (told.type, told.data["code"]) == ("agreement.signature-refused", code)
+    assert "kari" not in str(draft)
+    story.command(draft)
+    version = story.agreement.current
+    assert (version.prepared, version.party("participant").approval) == (None, None)
+    assert story.next is None
+    story.command(approve(story, "participant"))
+    story.rest()
+    story.command(answer(story, "participant"))
+    story.rest()
+    assert story.agreement.current.party("participant").status is PartyStatus.SIGNED
+
+
+def test_a_signing_service_that_never_answers_keeps_nobody_from_signing() -> None:
+    story = redirect_story()
+    story.command(answer(story, "participant"))
+    story.clock.advance(timedelta(minutes=15, seconds=1))
+    assert story.next == Step(StepKind.GIVE_UP, "participant")
+    story.rest()
+    story.command(approve(story, "employer"))
+    story.rest()
+    assert story.agreement.current.prepared is not None
+    assert story.agreement.current.prepared.field == "employer"
 
 
 def test_a_person_who_signs_is_not_overtaken_and_one_who_does_not_come_back_blocks_nobody() -> None:
@@ -195,6 +275,10 @@ class Signing(RuleBasedStateMachine):
     def complete(self, role: str, stale: bool) -> None:
         self._try(lambda: answer(self.story, role, "stale" if stale else None))
 
+    @rule(role=st.sampled_from(ROLES))
+    def come_back_without(self, role: str) -> None:
+        self._try(lambda: come_back_without(self.story, role))
+
     @precondition(lambda self: len(self.story.entries) > 8)
     @rule(role=st.sampled_from(ROLES))
     def decline(self, role: str) -> None:
@@ -240,7 +324,7 @@ class Signing(RuleBasedStateMachine):
         if self.ended:
             assert version.status is self.ended
         if version.prepared and version.prepared.lease_until:
-            assert version.party(version.prepared.field).method is OUTSIDE
+            assert version.party(version.prepared.field).method in {OUTSIDE, REDIRECT}
         if not version.status.is_open and version.status is not Status.COMPLETED:
             self.ended = version.status
             assert all(p.status is not PartyStatus.WAITING for p in version.parties)

@@ -68,7 +68,8 @@ def sign(
     """Say that a party signs now.
 
     A party whose key the service reaches is signed for. For one that signs outside, what is to be signed is printed:
-    sign it within fifteen minutes and send the result with `signert complete`.
+    sign it within fifteen minutes and send the result with `signert complete`. For one whose signing service asks the
+    person, the address to open is printed: send what the person comes back with in the same way.
     """
     fields: dict[str, Any] = {"role": role}
     if certificate:
@@ -80,26 +81,39 @@ def sign(
 
 @click.command()
 @role_option
-@click.option("--prepared", required=True, help="The `prepared` that `sign` printed.")
+@click.option("--prepared", help="The `prepared` that `sign` printed. Needed with --signature and --cms.")
 @click.option("--signature", type=file_type, help="File with the bare signature value.")
 @click.option("--cms", type=file_type, help="File with the detached CMS (DER).")
+@click.option("--code", help="The code that a person came back with from a signing service.")
+@click.option("--state", help="The state that came with it.")
+@click.option("--error", help="The error that came instead of a code, e.g. access_denied.")
 @_common
 def complete(
     load: LoadSettings,
     agreement_id: str,
     role: str,
-    prepared: str,
+    prepared: str | None,
     signature: Path | None,
     cms: Path | None,
+    code: str | None,
+    state: str | None,
+    error: str | None,
     **sending: Any,
 ) -> None:
-    """Bring back a signature that was made outside."""
-    if (signature is None) == (cms is None):
-        raise click.UsageError("Give either --signature or --cms.")
-    name, path = ("signature", signature) if signature else ("cms", cms)
-    assert path is not None
-    made = {name: base64.b64encode(path.read_bytes()).decode()}
-    _send(load, "complete-signature", agreement_id, {"role": role, "prepared": prepared, **made}, **sending)
+    """Bring back a signature that was made outside, or what a person brought from a signing service."""
+    if sum(given is not None for given in (signature, cms, code, error)) != 1:
+        raise click.UsageError("Give one of --signature, --cms, --code and --error.")
+    fields: dict[str, Any] = {"role": role, **({"prepared": prepared} if prepared else {})}
+    if path := signature or cms:
+        if prepared is None:
+            raise click.UsageError("--prepared is needed with --signature and --cms.")
+        fields["signature" if signature else "cms"] = base64.b64encode(path.read_bytes()).decode()
+    else:
+        if code is not None and state is None:
+            raise click.UsageError("--code and --state go together.")
+        came = {"code": code, "state": state, "error": error}
+        fields["authorization"] = {name: value for name, value in came.items() if value is not None}
+    _send(load, "complete-signature", agreement_id, fields, **sending)
 
 
 @click.command()
@@ -160,7 +174,7 @@ def _refuse_discarded(ledger: Ledger, agreement: Agreement, command_id: object) 
     """Raise what a party was told when the command was taken in, but its signature could not be used."""
     entries = ledger.read(agreement.id)
     taken_in = next(e.seq for e in entries if e.data.get("command_id") == command_id)
-    for entry in entries[taken_in:]:
+    for entry in entries[taken_in + 1 :]:  # that a person did not approve is what the command itself says
         for told in entry.occurrences:
             if told.type == "agreement.signature-refused":
                 remedy = "The party can sign again."

@@ -61,7 +61,11 @@ def agreement(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parke
             f"  {party.order}  {party.role:12} {party.status:14} {_party_text(version, party)}".rstrip()
         )
     if asked := _signing_now(version, entries):
-        click.echo(f"Signing now: {asked['field']}, until {asked['expires_at']}")
+        if "authorization_url" in asked:
+            click.echo(f"Waited for at its signing service: {asked['field']}, until {asked['expires_at']}")
+            click.echo(f"  open      {asked['authorization_url']}")
+        else:
+            click.echo(f"Signing now: {asked['field']}, until {asked['expires_at']}")
         click.echo(f"  prepared  {asked['prepared']}")
         click.echo(f"  {asked['digest_algorithm']:8}  {asked['document_digest']}")
     click.echo("Log")

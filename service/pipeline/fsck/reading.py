@@ -22,6 +22,7 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "certificates_sha256": "json",
     "evidence_sha256": "json",
     "answer_sha256": "json",
+    "claim_sha256": "claim",
     "docx_sha256": "docx",
     "courtesy_sha256": "pdf",
     "prepared_sha256": "prepared",
@@ -31,7 +32,9 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "receipt_pdf_sha256": "pdf",
 }
 """Fields of an entry's data that name a blob, and the blob's extension; beside them there is `revision`."""
-OTHER_HASHES: Final = frozenset({"payload_sha256", "template_sha256", "base_sha256", "certificate_sha256"})
+OTHER_HASHES: Final = frozenset(
+    {"payload_sha256", "template_sha256", "base_sha256", "certificate_sha256", "state_sha256"}
+)
 """Fields of an entry's data that are hashes of something that is no blob, or of one that an earlier entry names."""
 
 _ENTRY: Final = re.compile(r"(\d{8})\.json")

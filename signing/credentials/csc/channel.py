@@ -35,7 +35,11 @@ class AnswerLost(CredentialUnavailable):
 
 
 class Refused(CredentialError):
-    """The service answered that it will not."""
+    """The service answered that it will not. `reason` is its `error` code, empty when it gave none."""
+
+    def __init__(self, message: str, *, remedy: str = "", reason: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.reason = reason
 
 
 class Unauthorized(Refused):
@@ -160,7 +164,7 @@ def _answer(status: int, kind: str, received: bytes, host: str | None) -> dict[s
     if status == 401 or (status >= 400 and code == "invalid_token"):
         raise Unauthorized(said, remedy="check the client's id, secret and scope")
     if status >= 400:
-        raise Refused(said, remedy="see what the service's documentation says of this code")
+        raise Refused(said, remedy="see what the service's documentation says of this code", reason=code)
     if not isinstance(content, dict):
         shown = kind if _MEDIA_TYPE.fullmatch(kind) else "no content type"
         raise Refused(

@@ -27,7 +27,7 @@ from signing.credentials.csc.protocol import (
     digest_size,
     hash_oid,
 )
-from signing.errors import CredentialError
+from signing.errors import AuthorizationRefused, CredentialError
 
 __all__ = ["CscCredential"]
 
@@ -72,6 +72,11 @@ class CscCredential:
     def close(self) -> None:
         """Close the connections kept."""
         self._channel.close()
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether the file says that a person approves each use (`authorization = "oauth2code"`)."""
+        return self._config.authorization == "oauth2code"
 
     @property
     def identity(self) -> SignerIdentity:
@@ -120,10 +125,12 @@ class CscCredential:
         """The digest of `data` by the identity's mechanism: what is approved and signed."""
         return hashlib.new(self.identity.mechanism.digest_algorithm, data).digest()
 
-    def start_authorization(self, hashes: Sequence[bytes]) -> UserAuthorization:
+    def start_authorization(self, hashes: Sequence[bytes], *, session: str) -> UserAuthorization:
         """Begin to have a person approve signatures over these hashes (CSC v2, 8.4.2; v1, 8.3.2).
 
-        The person opens `url` and comes back to client.redirect-uri with `code` and `state`. Raises `CredentialError`.
+        The person opens `url` and comes back to client.redirect-uri with `code` and `state`. `session` names this
+        authorisation and no other; the same hashes and session give the same again, so that nothing has to be kept
+        until the person comes back. Raises `CredentialError`.
         """
         server = self._authorization_server()
         state = self._current()
@@ -146,15 +153,17 @@ class CscCredential:
         }
         if version == 2:
             parameters["hashAlgorithmOID"] = hash_oid(mechanism)
-        return server.start(parameters, tuple(hashes))
+        return server.start(parameters, tuple(hashes), session)
 
     def finish_authorization(self, code: str, started: UserAuthorization, *, state: str) -> ActivationData:
-        """Activation data for the code a person came back with. Raises `CredentialError`.
+        """Activation data for the code a person came back with, which is used up by that.
+
+        Raises `AuthorizationRefused` when state or code are not accepted, `CredentialError` else.
 
         `state` is the one that came back with the code; one that is not ours is refused.
         """
         if not hmac.compare_digest(state.encode(), started.state.encode()):
-            raise CredentialError("the approval that came back is not the one that was asked for")
+            raise AuthorizationRefused("the approval that came back is not the one that was asked for")
         token, expires_at = self._authorization_server().finish(
             code, started.verifier, self._config.credential
         )
@@ -197,12 +206,12 @@ class CscCredential:
 
     def _check_approval(self, sad: ActivationData, hashes: Sequence[bytes]) -> None:
         if not set(hashes) <= set(sad.hashes):
-            raise CredentialError(
+            raise AuthorizationRefused(
                 "the approval is for other bytes than these",
                 remedy="ask for approval of what is to be signed",
             )
         if self._clock() >= sad.expires_at:
-            raise CredentialError("the approval has expired", remedy="ask for it again")
+            raise AuthorizationRefused("the approval has expired", remedy="ask for it again")
 
     def _current(self) -> CredentialState:
         """The credential's state, not older than configured, and with the certificate it was opened with."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
-import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from signing.credentials.csc.channel import Channel, Refused
 from signing.credentials.csc.config import ClientConfig, check_url
 from signing.credentials.csc.protocol import expiry, text_of
-from signing.errors import CredentialError
+from signing.errors import AuthorizationRefused, CredentialError
 
 __all__ = ["AuthorizationServer", "UserAuthorization"]
 
@@ -31,7 +31,10 @@ _LONGEST_URL: Final = 8000
 
 @dataclass(frozen=True)
 class UserAuthorization:
-    """An approval under way. The person is sent to `url`; keep the rest until the person comes back."""
+    """An approval under way. The person is sent to `url`, and comes back with a code and `state`.
+
+    Nothing of it need be kept: the same session gives the same again (see `AuthorizationServer.start`).
+    """
 
     url: str
     state: str = field(repr=False)
@@ -77,9 +80,18 @@ class AuthorizationServer:
                 self._renew_at = ends - min(_RENEW_BEFORE, (ends - asked) / 10)
             return self._token
 
-    def start(self, parameters: Mapping[str, str], hashes: tuple[bytes, ...]) -> UserAuthorization:
-        """The address where a person approves, with a fresh state and code verifier."""
-        verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
+    def start(
+        self, parameters: Mapping[str, str], hashes: tuple[bytes, ...], session: str
+    ) -> UserAuthorization:
+        """The address where a person approves.
+
+        State and code verifier are derived: HMAC-SHA256 under the client's secret of `session`, which names this one
+        authorisation. Days and another process may lie between going and coming back, and a verifier that was kept
+        would be a secret beside the code that it protects, in a store which many may read. Derived, whoever has all
+        of the store still cannot redeem a code. It asks for a client secret that cannot be guessed (RFC 6749, 10.10);
+        a client without one is refused. A secret that is changed in between costs the person another approval.
+        """
+        verifier, state = self._derived("verifier", session), self._derived("state", session)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
         query = {
             "response_type": "code",
@@ -97,20 +109,40 @@ class AuthorizationServer:
         return UserAuthorization(url, state, verifier, hashes)
 
     def finish(self, code: str, verifier: str, credential: str) -> tuple[str, datetime]:
-        """The token that the code stands for, and when it ends. A code is good once, so it is sent once."""
+        """The token that the code stands for, and when it ends. A code is good once, so it is sent once.
+
+        Raises `AuthorizationRefused` for a code that is not accepted.
+        """
         asked = self._clock()
-        answer = self._ask(
-            {
-                "grant_type": "authorization_code",
-                "code": code,
-                "redirect_uri": self._redirect_uri,
-                "code_verifier": verifier,
-            },
-            repeatable=False,
-        )
+        fields = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect_uri,
+            "code_verifier": verifier,
+        }
+        try:
+            answer = self._ask(fields, repeatable=False)
+        except Refused as error:
+            if error.reason != "invalid_grant":
+                raise
+            raise AuthorizationRefused(
+                f"the approval is not accepted: {error.message}",
+                remedy="the code is wrong, was used, or has expired: ask for approval again",
+            ) from None
         if answer.get("credentialID", credential) != credential:
-            raise CredentialError("the approval was given for another credential")
+            raise AuthorizationRefused("the approval was given for another credential")
         return _token(answer, ("sad", "bearer")), expiry(asked, answer.get("expires_in"))
+
+    def _derived(self, purpose: str, session: str) -> str:
+        """43 characters of base64url: as many as a code verifier needs (RFC 7636, 4.1)."""
+        if self._client.secret is None:
+            raise CredentialError(
+                "a person cannot be asked to approve by a client without a secret",
+                remedy="set client.secret-file",
+            )
+        named = f"signert csc {purpose}\0{session}".encode()
+        found = hmac.digest(self._client.secret.read().encode(), named, "sha256")
+        return base64.urlsafe_b64encode(found).rstrip(b"=").decode()
 
     @property
     def _redirect_uri(self) -> str:

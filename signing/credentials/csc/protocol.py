@@ -13,9 +13,9 @@ from typing import Any, Final
 from asn1crypto import algos
 
 from signing.algorithms import Mechanism
-from signing.credentials.csc.channel import Channel, Refused, Unauthorized
+from signing.credentials.csc.channel import Channel, Unauthorized
 from signing.credentials.csc.config import CscConfig
-from signing.errors import CredentialError
+from signing.errors import AuthorizationRefused, CredentialError
 
 __all__ = [
     "ActivationData",
@@ -153,7 +153,7 @@ class CscService:
             try:
                 answer = self._channel.post(url, body=body, headers=_bearer(sad.value))
             except Unauthorized as error:
-                raise Refused(
+                raise AuthorizationRefused(
                     f"the approval is not accepted: {error}",
                     remedy="it was used or has ended: ask for it again",
                 ) from None
