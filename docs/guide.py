@@ -12,12 +12,13 @@ from typing import Any
 from docs.worked import body, command, events, properties
 from service.adapters.producers import MAX_AHEAD, MAX_SIGNATURE
 from service.config import load_settings
+from service.domain.paper import MAX_SCAN
 from service.entrypoints.consumer import MAX_MESSAGE
 from service.pipeline.opening import EXPIRES_AFTER_DAYS
 from service.pipeline.sign import PREPARED_LIFETIME
 from service.schemas.commands import COMMAND_SCHEMAS, MAX_ERRORS
 from service.schemas.events import EVENT_SCHEMAS
-from service.schemas.signing import MAX_CERTIFICATE, MAX_CHAIN, MAX_CMS
+from service.schemas.signing import MAX_CERTIFICATE, MAX_CHAIN, MAX_CMS, MAX_SCAN_INSIDE
 from service.transport import DELIVERY_LIMIT, RETRY_AFTER
 
 __all__ = ["current"]
@@ -79,6 +80,8 @@ def _limits() -> str:
             "`too_long`",
         ),
         ("a CMS in `complete-signature`", f"{MAX_CMS} characters of base64", "`too_long`"),
+        ("a scan in `attach-paper`", f"{MAX_SCAN_INSIDE} characters of base64", "`too_long`"),
+        ("a scan in the store", f"{MAX_SCAN} bytes ({MAX_SCAN // 1024**2} MiB)", "`scan_too_large`"),
         (
             "from `to_sign` until the signature is back",
             f"{int(PREPARED_LIFETIME.total_seconds()) // 60} minutes (`to_sign.expires_at`)",

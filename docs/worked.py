@@ -22,6 +22,7 @@ AGREEMENT_ID = "5f0c7f0a-91d4-4b53-8d0e-6a1b2c3d4e5f"
 _COMMAND_IDS = {
     "submit": "0f8c1f52-6f0e-4c0b-9d51-3a2f4f7a9b60",
     "sign": "1d7a4a0e-5c1b-4f8e-8b7d-2f6c9e3a1b42",
+    "attach-paper": "4b90c7de-2f16-4a83-b5e7-c13d8a6e9047",
     "complete-signature": "8a3e6c5d-70f2-4b19-a4c8-d95b1e0f7263",
     "decline": "c2b9f1e7-3d48-4a65-9e0c-71a8d4f6b35e",
     "cancel": "e65d0b3c-94a7-4c12-8f3b-0a9e7d2c5184",
@@ -95,6 +96,7 @@ def command(name: str) -> dict[str, Any]:
         "time": "2026-12-01T02:05:48Z",
         "reference": "b7d0f6f2-0c55-4b1e-9a53-6a1f0f2f9f11",
     }
+    on_paper = events()["agreement.paper-attached"]["data"]
     to_sign = events()["agreement.signature-requested"]["data"]["to_sign"]
     fields: dict[str, dict[str, Any]] = {
         "sign": {"role": "participant", "certificates": [_CERTIFICATE, _ISSUER], "evidence": evidence},
@@ -102,6 +104,11 @@ def command(name: str) -> dict[str, Any]:
             "role": "participant",
             "prepared": to_sign["prepared"],
             "signature": _SIGNATURE,
+        },
+        "attach-paper": {
+            "roles": ["participant"],
+            "scan": {"media_type": "application/pdf", "sha256": on_paper["scan"]["sha256"]},
+            "signed_on": on_paper["signed_on"],
         },
         "decline": {"role": "participant", "reason": "content"},
         "cancel": {"reason": "replaced"},

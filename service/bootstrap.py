@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from service.adapters.directory import DirectoryStore
 from service.config import S3Location, Settings
 from service.domain.agreement import SEAL
+from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.steps import Capability
 from service.domain.template import Finding
@@ -135,6 +136,12 @@ def open_trust(settings: Settings) -> TrustStore:
     return TrustStore.from_pem(*([root] if root.exists() else []))
 
 
+def _inspect_scan(body: bytes, media_type: str) -> ScanFault | None:
+    from service.adapters import scans
+
+    return scans.inspect(body, media_type)
+
+
 def _sender_policy(settings: Settings) -> SenderPolicy:
     from service.pipeline.senders import SenderPolicy
 
@@ -225,5 +232,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
             senders=_sender_policy(settings),
             sign_automatically=settings.approval == "automatic",
+            inspect_scan=_inspect_scan,
             abandoned_after=timedelta(seconds=settings.abandoned_after),
         )

@@ -228,6 +228,8 @@ class SignatureResult:
     revision: int | None = None
     revision_sha256: str | None = None
     claimed_time: datetime | None = None
+    reason: str | None = None
+    """What the signer says to sign for (/Reason); no part of the validation."""
 
 
 @dataclass(frozen=True)

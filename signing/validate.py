@@ -322,6 +322,7 @@ class _Validation:
             revision=revision.number,
             revision_sha256=revision.sha256,
             claimed_time=signature.self_reported_timestamp,
+            reason=str(reason) if (reason := signature.sig_object.get("/Reason")) else None,
         )
 
     def _stamp_result(self, stamp: EmbeddedPdfSignature, judgement: _Judgement) -> DocumentTimestampResult:

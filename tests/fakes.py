@@ -14,6 +14,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.retained: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
@@ -33,6 +34,13 @@ class MemoryStore:
 
     def exists(self, key: str) -> bool:
         return key in self.objects
+
+    def size(self, key: str) -> int:
+        return len(self.get(key))
+
+    def retain(self, key: str, until: datetime) -> None:
+        self.size(key)
+        self.retained[key] = until
 
     def list(self, prefix: str = "") -> Iterator[str]:
         yield from sorted(k for k in self.objects if k.startswith(prefix))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from service.domain.agreement import SEAL, Agreement, Method, fold
+from service.domain.agreement import SEAL, Agreement, Method, Party, Version, fold
 from service.domain.log import Draft, Entry, following, timestamp
 from service.domain.steps import Step, StepKind, end_of, next_step
 from tests.fakes import ManualClock
@@ -108,12 +108,12 @@ class Story:
             case StepKind.RENDER:
                 self.append("rendered", template_sha256="t", docx_sha256="d", revision=revision)
             case StepKind.REQUEST:
-                self.append(
-                    "signature-requested",
-                    requests=[
-                        self._request(p) for p in version.open_parties() if not version.must_declare(p.role)
-                    ],
-                )
+                asked = [
+                    p
+                    for p in version.open_parties()
+                    if p.requested_at is None and not version.must_declare(p.role)
+                ]
+                self.append("signature-requested", requests=[self._request(version, p) for p in asked])
             case StepKind.PREPARE:
                 self._prepare(str(field), number)
             case StepKind.SIGN if field == SEAL:
@@ -167,9 +167,10 @@ class Story:
             evidence_sha256=None,
         )
 
-    def _request(self, party: Any) -> dict[str, Any]:
+    def _request(self, version: Version, party: Party) -> dict[str, Any]:
         deadline = self._in(timedelta(days=party.deadline_days)) if party.deadline_days else None
-        return {"role": party.role, "method": self.methods[party.role], "deadline": deadline}
+        method = version.method_of(party.role, self.methods[party.role])
+        return {"role": party.role, "method": method, "deadline": party.deadline or deadline}
 
     def _in(self, wait: timedelta) -> str:
         return timestamp(self.clock.now() + wait)

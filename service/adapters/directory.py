@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -70,6 +71,26 @@ class DirectoryStore:
         if not found:
             self._check_mounted()
         return found
+
+    def size(self, key: str) -> int:
+        path = self._path(key)
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        except OSError as exc:
+            raise _unusable(exc, f"look for {key}") from exc
+        if found is None or not stat.S_ISREG(found.st_mode):
+            self._check_mounted()
+            raise NotFound(f"{key} is not in the store")
+        return found.st_size
+
+    def retain(self, key: str, until: datetime) -> None:  # noqa: ARG002
+        self.size(key)
+        try:
+            self._path(key).chmod(0o400)
+        except OSError as exc:
+            raise _unusable(exc, f"protect {key}") from exc
 
     def list(self, prefix: str = "") -> Iterator[str]:
         if prefix:

@@ -149,6 +149,29 @@ class S3Store:
             return False
         return True
 
+    def size(self, key: str) -> int:
+        address = self._address(key)
+        found = self._ask(lambda: _genuine(self._client.head_object(**address), "ETag"), "look for", key)
+        return int(found["ContentLength"])
+
+    def retain(self, key: str, until: datetime) -> None:
+        """Locks the newest version. A lock that lasts longer is left as it is, for nobody may shorten it."""
+        address, retention = self._address(key), self._retention(until)
+        if not retention or self._retained_until(key) >= until:
+            self.size(key)
+            return
+        asked = {
+            "Mode": retention["ObjectLockMode"],
+            "RetainUntilDate": retention["ObjectLockRetainUntilDate"],
+        }
+        self._ask(lambda: self._client.put_object_retention(**address, Retention=asked), "lock", key)
+
+    def _retained_until(self, key: str) -> datetime:
+        address = self._address(key)
+        found = self._ask(lambda: _genuine(self._client.head_object(**address), "ETag"), "look for", key)
+        until = found.get("ObjectLockRetainUntilDate")
+        return until if isinstance(until, datetime) else datetime.min.replace(tzinfo=UTC)
+
     def list(self, prefix: str = "") -> Iterator[str]:
         if prefix:
             check_key(prefix.rstrip("/"))

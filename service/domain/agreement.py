@@ -16,6 +16,7 @@ from service.domain.changes import TERMINATION
 from service.domain.log import Entry
 
 __all__ = [
+    "ATTESTER",
     "SEAL",
     "Agreement",
     "Answer",
@@ -23,6 +24,7 @@ __all__ = [
     "Declaration",
     "DeclaresFor",
     "Method",
+    "Paper",
     "Party",
     "PartyStatus",
     "Prepared",
@@ -59,6 +61,8 @@ class Status(StrEnum):
 class PartyStatus(StrEnum):
     WAITING = "waiting"
     SIGNED = "signed"
+    SIGNED_ON_PAPER = "signed-on-paper"
+    """A scan of the copy that the party signed is there; the adviser attests it by its own signature."""
     DECLINED = "declined"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -66,6 +70,10 @@ class PartyStatus(StrEnum):
     """Somebody else signs for this party."""
     TOLD = "told"
     """Told of this change, and asked for no signature: the one under an earlier version holds."""
+
+    @property
+    def has_signed(self) -> bool:
+        return self in {PartyStatus.SIGNED, PartyStatus.SIGNED_ON_PAPER}
 
 
 class Method(StrEnum):
@@ -96,6 +104,10 @@ class Revision:
 
 SEAL = "seal"
 """The organisation's signature field. Every other field has the name of the role that signs it."""
+
+
+ATTESTER = "adviser"
+"""The role whose signature attests the other parties' signatures on paper."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,16 @@ class Approval:
 
 
 @dataclass(frozen=True)
+class Paper:
+    """A signature on a printed copy: its scan's blob, and the day it was signed (`YYYY-MM-DD`)."""
+
+    scan_sha256: str
+    media_type: str
+    signed_on: str
+    attached_at: str
+
+
+@dataclass(frozen=True)
 class Party:
     role: str
     order: int
@@ -162,6 +184,7 @@ class Party:
     evidence_sha256: str | None = None
     signed_by: str | None = None
     """The role that signed in this party's place."""
+    paper: Paper | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +243,7 @@ class Version:
     docx_sha256: str | None = None
     courtesy_sha256: str | None = None
     """The courtesy translation's PDF, where the agreement asks for one."""
+    rendered_at: str | None = None
     revisions: tuple[Revision, ...] = ()
     prepared: Prepared | None = None
     augmented: bool = False
@@ -242,10 +266,14 @@ class Version:
 
     @property
     def signers(self) -> tuple[Party, ...]:
-        """The parties who sign, or should."""
-        return tuple(
-            p for p in self.parties if p.status not in {PartyStatus.NOT_APPLICABLE, PartyStatus.TOLD}
-        )
+        """The parties who sign the PDF, or should: not those who signed on paper."""
+        return tuple(p for p in self.asked if p.status is not PartyStatus.SIGNED_ON_PAPER)
+
+    @property
+    def asked(self) -> tuple[Party, ...]:
+        """The parties of whom a signature is asked, in the PDF or on paper."""
+        others = {PartyStatus.NOT_APPLICABLE, PartyStatus.TOLD}
+        return tuple(p for p in self.parties if p.status not in others)
 
     @property
     def terminates(self) -> bool:
@@ -255,6 +283,20 @@ class Version:
     def must_declare(self, role: str) -> bool:
         """Whether the party has a declaration to sign before it is asked to sign this."""
         return any(d.role == role and not d.is_done for d in self.declarations)
+
+    @property
+    def papers(self) -> tuple[tuple[Party, Paper], ...]:
+        """The parties who signed on paper, in the order of their turns."""
+        found = [(p, p.paper) for p in self.parties if p.status is PartyStatus.SIGNED_ON_PAPER and p.paper]
+        return tuple(sorted(found, key=lambda each: each[0].order))
+
+    def attests(self, role: str) -> bool:
+        """Whether this party's signature attests others' signatures on paper."""
+        return role == ATTESTER and bool(self.papers)
+
+    def method_of(self, role: str, method: Method) -> Method:
+        """How this party signs: what it attests, nothing signs by itself, for somebody has to look at the scans."""
+        return Method.APPROVED if method is Method.AUTOMATIC and self.attests(role) else method
 
     def open_parties(self) -> tuple[Party, ...]:
         """The parties whose turn it is: those waiting in the lowest order group that is not done."""
@@ -369,6 +411,7 @@ def _rendered(version: Version, entry: Entry) -> Version:
         template_sha256=entry.data["template_sha256"],
         docx_sha256=entry.data["docx_sha256"],
         courtesy_sha256=entry.data.get("courtesy_sha256"),
+        rendered_at=entry.at,
         revisions=(_revision(entry.data),),
     )
 
@@ -512,6 +555,29 @@ def _party_signed(version: Version, entry: Entry) -> Version:
     )
 
 
+def _paper_attached(version: Version, entry: Entry) -> Version:
+    """The parties have signed on paper. Whoever attests it is asked anew, and what it was about to sign is void."""
+    data = entry.data
+    paper = Paper(data["scan"]["sha256"], data["scan"]["media_type"], data["signed_on"], entry.at)
+
+    def attach(party: Party) -> Party:
+        if party.role == ATTESTER:
+            return replace(party, requested_at=None, approval=None)
+        if party.role not in data["roles"]:
+            return party
+        status, evidence = PartyStatus.SIGNED_ON_PAPER, data["evidence_sha256"]
+        return replace(party, status=status, paper=paper, approval=None, evidence_sha256=evidence)
+
+    prepared = version.prepared
+    void = prepared is not None and prepared.field in {ATTESTER, *data["roles"]}
+    return replace(
+        version,
+        changed_at=entry.at,
+        parties=tuple(map(attach, version.parties)),
+        prepared=None if void else prepared,
+    )
+
+
 def _augmented(version: Version, entry: Entry) -> Version:
     return replace(version, augmented=True, revisions=(*version.revisions, _revision(entry.data)))
 
@@ -558,6 +624,7 @@ _FOLDS = {
     "signature-discarded": _discarded,
     "sealed": _sealed,
     "party-signed": _party_signed,
+    "paper-attached": _paper_attached,
     "augmented": _augmented,
     "verified": _verified,
     "receipt-rendered": _receipt_rendered,

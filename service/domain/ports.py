@@ -36,6 +36,12 @@ class ObjectStore(Protocol):
     def exists(self, key: str) -> bool:
         """Whether there is an object of that key."""
 
+    def size(self, key: str) -> int:
+        """The object's length in bytes, without reading it. Raises `NotFound`."""
+
+    def retain(self, key: str, until: datetime) -> None:
+        """Ask, of an object that is there, what `create` asks with `retain_until`. Raises `NotFound`."""
+
     def list(self, prefix: str = "") -> Iterator[str]:
         """Keys that start with `prefix`, in ascending byte order. A prefix may end inside a segment."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.domain.agreement import SEAL, Agreement
+from service.domain.agreement import ATTESTER, SEAL, Agreement
 from service.domain.appearance import full_name
 
 __all__ = ["RECEIPT_VERSION", "receipt"]
@@ -31,8 +31,8 @@ def receipt(
     """The receipt of the agreement's current version, which is verified.
 
     `data` is the agreement's input, `report` the validation report's JSON, `sha512` (hex) and `pages` are of
-    the signed document, `storage` maps `document`, `input`, `report` and `log` to keys in the object store, and
-    `issued_at` is RFC 3339 in UTC.
+    the signed document, `storage` maps `document`, `input`, `report`, `log` and the SHA-256 of each scan to keys in
+    the object store, and `issued_at` is RFC 3339 in UTC.
     """
     version = agreement.current
     assert version.verified_head is not None
@@ -70,6 +70,21 @@ def receipt(
                 on_behalf_of=full_name(data["parties"][p.role]) if p.signed_by else None,
             )
             for p in sorted(version.signers, key=lambda p: (p.signed_at or "", p.role))
+        ],
+        "paper_signatures": [
+            {
+                "role": party.role,
+                "name": full_name(data["parties"][party.role]),
+                "signed_on": paper.signed_on,
+                "attached_at": paper.attached_at,
+                "scan": {
+                    "media_type": paper.media_type,
+                    "sha256": paper.scan_sha256,
+                    "storage_key": storage[paper.scan_sha256],
+                },
+                "attested_by": ATTESTER,
+            }
+            for party, paper in version.papers
         ],
         "seal": _signature(signatures[SEAL], role=SEAL, name=signatures[SEAL]["signer"]),
         "document_timestamps": [

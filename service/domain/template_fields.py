@@ -117,6 +117,16 @@ _RECEIPT_SHAPE: Mapping[str, Any] = {
     "template": {"name": "", "version": "", "sha256": ""},
     "input": {"sha256": "", "storage_key": ""},
     "signatures": [_SIGNATURE],
+    "paper_signatures": [
+        {
+            "role": "",
+            "name": "",
+            "signed_on": "",
+            "attached_at": "",
+            "scan": {"media_type": "", "sha256": "", "storage_key": ""},
+            "attested_by": "",
+        }
+    ],
     "seal": _SIGNATURE,
     "document_timestamps": [{"time": "", "authority": ""}],
     "validation": {"indication": "", "report_sha256": "", "storage_key": ""},

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import rfc8785
 
@@ -17,7 +16,7 @@ from service.domain.agreement import Agreement, Version
 from service.domain.changes import TERMINATION, Change, differences, merged, signing_again, types_covering
 from service.domain.log import Draft, Occurrence
 from service.domain.moves import amendable
-from service.domain.presentation import ROLES
+from service.domain.presentation import OSLO, ROLES
 from service.errors import CommandRejected, FieldError
 from service.pipeline.declare import declarations
 from service.pipeline.opening import check_plan, fitting_template, opening
@@ -26,7 +25,6 @@ from service.schemas import load_agreement
 
 __all__ = ["amend", "content_of", "terminate"]
 
-NORWAY = ZoneInfo("Europe/Oslo")
 _OWN = ("amendment", "termination")
 """Sections of a version's data that the service writes itself."""
 _UNSEEN = ("template",)
@@ -37,7 +35,7 @@ def amend(services: Services, agreement: Agreement, values: Mapping[str, Any]) -
     """The command `amend`. Raises `CommandRejected`."""
     base = amendable(agreement, number=values.get("version"))
     before = _content(services, agreement, base)
-    today = services.clock.now().astimezone(NORWAY).date()
+    today = services.clock.now().astimezone(OSLO).date()
     if today.isoformat() > before["period"]["end"]:
         raise _refused(
             "agreement_id", "period_over", "The agreement's end date has passed; send a new agreement."
@@ -137,7 +135,7 @@ def _template(services: Services, before: Mapping[str, Any], asked: str | None) 
 
 def _made_on(agreement: Agreement) -> date:
     """The day from which dates are judged: a start that was in time stays in time."""
-    return datetime.fromisoformat(agreement.versions[0].opened_at).astimezone(NORWAY).date()
+    return datetime.fromisoformat(agreement.versions[0].opened_at).astimezone(OSLO).date()
 
 
 def _person(data: Mapping[str, Any], role: str) -> tuple[object, object]:

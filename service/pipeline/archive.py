@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.domain.agreement import SEAL, Agreement, Version
+from service.domain.appearance import attestation
 from service.domain.log import Draft, Occurrence, canonical
 from service.domain.steps import Step
 from service.errors import CredentialMissing, VerificationFailed
 from service.pipeline.ledger import blob_key
+from service.pipeline.scans import missing_scans, retain_scans
 from service.pipeline.services import Services
 from signing import (
     SignatureRequest,
@@ -47,12 +49,17 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     version = agreement.current
     document = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     report = validate(document, services.keys.trust)
-    faults = [*check_against_log(version, document, report), *_levels(report)]
+    faults = [
+        *check_against_log(version, document, report),
+        *missing_scans(services.ledger, agreement.id, version),
+        *_levels(report),
+    ]
     if faults:
         raise VerificationFailed(
             f"the signed document of agreement {agreement.id} does not verify: {'; '.join(faults)}",
             remedy="Compare with `signert verify`; check SIGNERT_TRUST and the certificates of the signers.",
         )
+    retain_scans(services.ledger, agreement.id, version)
     body = canonical(report.as_json())
     return Draft(
         "verified",
@@ -66,8 +73,8 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
 def check_against_log(version: Version, document: bytes, report: ValidationReport) -> list[str]:
     """In words, where `document` is not what the version's log says: no entry means that all is right.
 
-    Each revision that the log names must be a byte prefix of the document, and each signature must be made with
-    the certificate that the log names.
+    Each revision that the log names must be a byte prefix of the document, each signature must be made with the
+    certificate that the log names, and what it attests must be what the log says, no more and no less.
     """
     faults = [
         f"revision {number} is not a prefix of the document"
@@ -85,6 +92,12 @@ def check_against_log(version: Version, document: bytes, report: ValidationRepor
         f"the signature of '{p.role}' is made with another certificate than the log says"
         for p in version.signers
         if p.role in found and found[p.role] != p.certificate_sha256
+    ]
+    reasons = {s.field: s.reason for s in report.signatures}
+    faults += [
+        f"the signature of '{p.role}' attests other signatures on paper than the log says"
+        for p in version.signers
+        if p.role in found and (reasons[p.role] or None) != attestation(version, p.role)
     ]
     return faults
 

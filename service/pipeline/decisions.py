@@ -11,7 +11,9 @@ import rfc8785
 from service.domain import moves
 from service.domain.agreement import Agreement
 from service.domain.log import Draft
+from service.domain.paper import EXTENSIONS
 from service.pipeline.amend import amend, terminate
+from service.pipeline.ledger import blob_key
 from service.pipeline.services import Services
 
 __all__ = ["decide"]
@@ -64,6 +66,18 @@ def decide(services: Services, agreement: Agreement, name: str, values: Mapping[
                 answer_sha256=answer_sha256,
                 evidence_sha256=keep("evidence"),
                 state_sha256=state_sha256,
+                now=services.clock.now(),
+            )
+        case "attach-paper":
+            scan = values["scan"]
+            place = blob_key(agreement.id, scan["sha256"], EXTENSIONS[scan["media_type"]])
+            return moves.attach_paper(
+                agreement,
+                number=number,
+                roles=values["roles"],
+                scan={**scan, "storage_key": place},
+                signed_on=values["signed_on"],
+                evidence_sha256=keep("evidence"),
                 now=services.clock.now(),
             )
         case "decline":

@@ -13,11 +13,11 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import rfc8785
 
 from service.domain.agreement import fold
+from service.domain.presentation import OSLO
 from service.domain.sender import Sender
 from service.errors import (
     AlreadyExists,
@@ -31,12 +31,11 @@ from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.opening import check_plan, fitting_template, opening
 from service.pipeline.quarantine import reject
+from service.pipeline.scans import take_scan, without_content
 from service.pipeline.senders import check_case_system
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, marker_key
 from service.schemas import Command, load_command, valid_command_id
-
-NORWAY = ZoneInfo("Europe/Oslo")
 
 __all__ = [
     "agreement_id_of",
@@ -157,14 +156,14 @@ def _sender(services: Services, name: str, payload: object, signature: object) -
 def _claim(
     services: Services, name: str, payload: object, digest: str | None, sender: Sender | None
 ) -> Claim:
-    command = load_command(name, payload, today=services.clock.now().astimezone(NORWAY).date())
+    command = load_command(name, payload, today=services.clock.now().astimezone(OSLO).date())
     agreement_id = _agreement_meant(services, command, sender)
     if digest is None:
         raise CommandRejected(
             "the command is not JSON that every system reads the same",
             [FieldError("$", "not_canonical", "Use text, whole numbers below 2**53 and plain nesting.")],
         )
-    kept = command.values
+    kept = without_content(command.values) if name == "attach-paper" else command.values
     if name == "submit":
         manifest = fitting_template(services, kept["agreement"])
         named = {"name": manifest.name, "version": manifest.version}
@@ -205,6 +204,8 @@ def _agreement_meant(services: Services, command: Command, sender: Sender | None
         ) from None
     check_case_system(sender, agreement.case_system, "agreement_id")
     decide(services, agreement, command.name, command.values)  # before the id is claimed
+    if command.name == "attach-paper":
+        take_scan(services, agreement_id, command.values["scan"])
     return agreement_id
 
 

@@ -111,6 +111,11 @@ class Ledger:
             return None
         return sha256
 
+    def retain(self, key: str) -> None:
+        """Ask the store to keep what is there already as long as log entries."""
+        if until := self._retained():
+            self.store.retain(key, until)
+
     def _retained(self) -> datetime | None:
         return self._clock.now() + self._retention if self._retention else None
 

@@ -21,12 +21,13 @@ from service.domain.steps import Step
 from service.domain.template import Template
 from service.errors import CommandRejected, FieldError, NotArchivable, TemplateError
 from service.pipeline.ledger import blob_key
+from service.pipeline.scans import scan_key
 from service.pipeline.services import Services
 from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, place_fields
 
 __all__ = ["Typeset", "render_agreement", "render_receipt", "typeset_version"]
 
-RECEIPT_TEMPLATE: Final = ("kvittering", "1.0.0")
+RECEIPT_TEMPLATE: Final = ("kvittering", "1.1.0")
 _TOOLTIPS: Final = {
     "nb": {SEAL: "Virksomhetens segl", DOCUMENT_TIMESTAMP_FIELD: "Tidsstempel for hele dokumentet"},
     "nn": {SEAL: "Segl frå verksemda", DOCUMENT_TIMESTAMP_FIELD: "Tidsstempel for heile dokumentet"},
@@ -54,7 +55,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     template = services.templates.get(version.template, version.template_version, version.language)
     document = typeset_version(services, agreement, version, version.language)
     # Older templates have a place for every party of the agreement, and every place becomes a field.
-    fielded = version.signers if template.manifest.signers_only else version.parties
+    fielded = version.asked if template.manifest.signers_only else version.parties
     roles = {p.role for p in fielded}
     places = [
         FieldPlace(p.role, p.tooltip, link=p.link, width=p.width, height=p.height)
@@ -98,7 +99,7 @@ def typeset_version(services: Services, agreement: Agreement, version: Version, 
             data,
             identifier=agreement.id,
             version=version.number,
-            signers=[p.role for p in version.signers],
+            signers=[p.role for p in version.asked],
         )
     except (TemplateError, NotArchivable) as exc:
         if exc.code not in _DATA_FAULTS:
@@ -173,6 +174,7 @@ def render_receipt(services: Services, agreement: Agreement, _step: Step) -> Dra
             "input": blob_key(agreement.id, version.input_sha256, "json"),
             "report": blob_key(agreement.id, version.report_sha256, "json"),
             "log": log_key(agreement.id, version.verified_head[0]),
+            **{paper.scan_sha256: scan_key(agreement.id, paper) for _, paper in version.papers},
         },
         issued_at=timestamp(services.clock.now()),
     )

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from service.domain.paper import ScanFault
 from service.domain.ports import Attachment, Clock, ObjectStore, OfficeConverter, Publisher
 from service.domain.steps import Capability
 from service.domain.template import Template
@@ -89,6 +90,10 @@ class Keys:
     bold_font: Path
 
 
+def _nothing_to_inspect_with(_body: bytes, _media_type: str) -> ScanFault | None:
+    raise SignertError("this process cannot look at scans")
+
+
 @dataclass(frozen=True)
 class Services:
     store: ObjectStore
@@ -103,6 +108,8 @@ class Services:
     senders: SenderPolicy = field(default_factory=SenderPolicy)
     sign_automatically: bool = True
     """Whether a party whose key is at hand signs when it is its turn, where the agreement does not say how."""
+    inspect_scan: Callable[[bytes, str], ScanFault | None] = _nothing_to_inspect_with
+    """What is wrong with a file as a scan of this media type, opened with limits."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 

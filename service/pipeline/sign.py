@@ -24,12 +24,13 @@ from service.domain.agreement import (
     Prepared,
     Version,
 )
-from service.domain.appearance import full_name, signature_lines
+from service.domain.appearance import attestation, attestation_line, full_name, signature_lines
 from service.domain.log import Draft, Occurrence, timestamp
 from service.domain.steps import Step, end_of
 from service.pipeline.authorization import begin_authorization
 from service.pipeline.ledger import blob_key
 from service.pipeline.refusals import REFUSALS, cause_of, refuse
+from service.pipeline.scans import scan_key
 from service.pipeline.services import Services
 from service.pipeline.signers import check_outside_signer, held_credential, signing_role
 from signing import (
@@ -69,14 +70,20 @@ _ON_BEHALF_OF = {"nb": "På vegne av", "nn": "På vegner av"}
 
 
 def request_signatures(services: Services, agreement: Agreement, _step: Step) -> Draft:
-    """Ask the parties whose turn it is: how each signs, and until when."""
+    """Ask the parties whose turn it is: how each signs, and until when.
+
+    Who is to attest what came since is asked again, and has no more time than before.
+    """
     version, now = agreement.current, services.clock.now()
     asked = [p for p in version.open_parties() if p.requested_at is None and not version.must_declare(p.role)]
-    group = [(party, _method(services, party)) for party in asked]
+    group = [(party, _method(services, version, party)) for party in asked]
     deadlines = {
-        p.role: timestamp(now + timedelta(days=p.deadline_days)) for p, _ in group if p.deadline_days
+        p.role: p.deadline or timestamp(now + timedelta(days=p.deadline_days))
+        for p, _ in group
+        if p.deadline_days
     }
-    end = min([timestamp(now + timedelta(days=version.expires_after_days)), *deadlines.values()])
+    others = (p.deadline for p in version.open_parties() if p.deadline)
+    end = min([timestamp(now + timedelta(days=version.expires_after_days)), *deadlines.values(), *others])
     return Draft(
         "signature-requested",
         {
@@ -93,26 +100,37 @@ def request_signatures(services: Services, agreement: Agreement, _step: Step) ->
     )
 
 
-def _method(services: Services, party: Party) -> Method:
-    credential = services.keys.credential(party.role)
-    if party.method is not Method.OUTSIDE and credential and needs_person(credential):
+def _method(services: Services, version: Version, party: Party) -> Method:
+    credential, method = services.keys.credential(party.role), party.method
+    if method is not Method.OUTSIDE and credential and needs_person(credential):
         return Method.REDIRECT  # whatever the plan says: this key cannot be used otherwise
-    if party.method:
-        return party.method
-    if credential is None:
-        return Method.OUTSIDE
-    return Method.AUTOMATIC if services.sign_automatically else Method.APPROVED
+    if method is None and credential is None:
+        method = Method.OUTSIDE
+    elif method is None:
+        method = Method.AUTOMATIC if services.sign_automatically else Method.APPROVED
+    return version.method_of(party.role, method)
 
 
 def _request(agreement: Agreement, party: Party, method: Method, deadline: str) -> dict[str, object]:
-    sha256 = agreement.current.document.sha256
-    return {
+    version = agreement.current
+    sha256 = version.document.sha256
+    asked: dict[str, object] = {
         "role": party.role,
         "order": party.order,
         "method": str(method),
         "deadline": deadline,
         "document": {"sha256": sha256, "storage_key": blob_key(agreement.id, sha256, "pdf")},
     }
+    if version.attests(party.role):
+        asked["attests"] = [
+            {
+                "role": p.role,
+                "signed_on": paper.signed_on,
+                "scan": {"sha256": paper.scan_sha256, "storage_key": scan_key(agreement.id, paper)},
+            }
+            for p, paper in version.papers
+        ]
+    return asked
 
 
 @dataclass(frozen=True)
@@ -144,6 +162,7 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
     request = SignatureRequest(
         field=field,
         certify=field == SEAL,
+        reason=attestation(version, field),
         appearance=None if field == SEAL else _appearance(services, agreement, field, signer, now),
     )
     if signer.lasting:
@@ -357,6 +376,7 @@ def _appearance(
         behalf=f"{_ON_BEHALF_OF[version.language]} {full_name(parties[role])}" if who != role else None,
         moment=now,
         certificate=signer.credential.identity.subject if signer.credential else None,
+        attests=attestation_line(version, role),
     )
     return Appearance(
         title=title, lines=tuple(lines), font=services.keys.font, bold_font=services.keys.bold_font

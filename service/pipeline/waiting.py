@@ -29,7 +29,7 @@ def expire_version(_services: Services, agreement: Agreement, _step: Step) -> Dr
     parties = agreement.current.parties
     told = {
         "waiting": [p.role for p in parties if p.status is PartyStatus.WAITING],
-        "signed": [p.role for p in parties if p.status is PartyStatus.SIGNED],
+        "signed": [p.role for p in parties if p.status.has_signed],
     }
     return Draft("expired", {}, (Occurrence("agreement.expired", told),))
 

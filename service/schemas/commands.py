@@ -17,6 +17,7 @@ from service.schemas.agreement import AgreementSchema
 from service.schemas.amending import AmendSchema, TerminateSchema
 from service.schemas.fields import Obj, StrictSchema, Uuid, messages_by_path
 from service.schemas.signing import (
+    AttachPaperSchema,
     CancelSchema,
     CompleteSignatureSchema,
     DeclineSchema,
@@ -144,6 +145,7 @@ COMMAND_SCHEMAS: Mapping[str, type[StrictSchema]] = {
     "submit": SubmitSchema,
     "sign": SignSchema,
     "complete-signature": CompleteSignatureSchema,
+    "attach-paper": AttachPaperSchema,
     "decline": DeclineSchema,
     "cancel": CancelSchema,
     "amend": AmendSchema,

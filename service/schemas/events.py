@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service.domain.changes import CHANGE_TYPES, TERMINATION
+from service.domain.paper import EXTENSIONS
 from service.domain.presentation import ROLES
 from service.schemas.agreement import Template
-from service.schemas.fields import Choice, Items, Obj, StrictSchema, Uuid, Whole
+from service.schemas.fields import Choice, IsoDate, Items, Obj, StrictSchema, Uuid, Whole
 from service.schemas.text import Text
 
 __all__ = ["EVENT_SCHEMAS", "event_schema"]
@@ -159,6 +160,14 @@ class ToSign(StrictSchema):
     expires_at = _time("Until when the signature, or the person, must have come back.")
 
 
+class AttestedPaper(StrictSchema):
+    """A party's signature on paper."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    signed_on = IsoDate("The day on which the copy was signed.", required=True)
+    scan = Obj(StoredObject, "The scan of the signed copy.", required=True)
+
+
 class SignatureRequestedData(VersionData):
     """It is this party's turn to sign; with `to_sign`, what its signing service is to sign now."""
 
@@ -168,6 +177,12 @@ class SignatureRequestedData(VersionData):
     deadline = _time("When the version expires if the party has not signed.")
     document = Obj(StoredObject, "The PDF that is to be signed, as it is now.", required=True)
     to_sign = Obj(ToSign, "What is to be signed, as an answer to the command sign.")
+    attests = Items(
+        AttestedPaper,
+        len(ROLES),
+        "What this party attests by its signature: look at the scans before it signs.",
+        min_items=1,
+    )
 
 
 class SignatureRefusedData(VersionData):
@@ -225,6 +240,26 @@ class PartySignedData(VersionData):
 
     role = Choice(ROLES, "The party.", required=True)
     signed_at = _time("When the signature was made, in UTC.")
+    remaining = Items(
+        Choice(ROLES, "A party."), len(ROLES), "The parties that have not signed yet.", required=True
+    )
+
+
+class PaperAttachedData(VersionData):
+    """Parties have signed on paper. The adviser is asked (again) to sign, and attests it by that."""
+
+    roles = Items(
+        Choice(ROLES, "A party."), len(ROLES), "The parties that signed.", min_items=1, required=True
+    )
+    signed_on = IsoDate("The day on which the copy was signed.", required=True)
+    media_type = Choice(tuple(EXTENSIONS), "The scan's type.", required=True)
+    scan = Obj(StoredObject, "The scan of the signed copy.", required=True)
+    replaces = Items(
+        Choice(ROLES, "A party."),
+        len(ROLES),
+        "The parties for whom this scan takes the place of a former one.",
+        required=True,
+    )
     remaining = Items(
         Choice(ROLES, "A party."), len(ROLES), "The parties that have not signed yet.", required=True
     )
@@ -378,6 +413,13 @@ class AgreementPartySigned(Event):
     data = Obj(PartySignedData, required=True)
 
 
+class AgreementPaperAttached(Event):
+    """Parties have signed on paper."""
+
+    type = _type("agreement.paper-attached")
+    data = Obj(PaperAttachedData, required=True)
+
+
 class AgreementSigned(Event):
     """A version is signed by all, verified and receipted."""
 
@@ -430,6 +472,7 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.expired": AgreementExpired,
     "agreement.reminder": AgreementReminder,
     "agreement.party-signed": AgreementPartySigned,
+    "agreement.paper-attached": AgreementPaperAttached,
     "agreement.signed": AgreementSigned,
     "agreement.declaration-requested": AgreementDeclarationRequested,
     "agreement.declared": AgreementDeclared,

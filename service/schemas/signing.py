@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from service.domain.paper import EXTENSIONS
 from service.domain.presentation import ROLES
-from service.schemas.fields import Choice, Flag, Items, Obj, StrictSchema, Uuid, Whole
+from service.schemas.fields import Choice, Flag, IsoDate, Items, Obj, StrictSchema, Uuid, Whole
 from service.schemas.text import Text
 
-__all__ = ["CancelSchema", "CompleteSignatureSchema", "DeclineSchema", "Follows", "SignSchema", "SigningPlan"]
+__all__ = [
+    "AttachPaperSchema",
+    "CancelSchema",
+    "CompleteSignatureSchema",
+    "DeclineSchema",
+    "Follows",
+    "SignSchema",
+    "SigningPlan",
+]
 
 MAX_CERTIFICATE, MAX_CHAIN = 16 * 1024, 8
 MAX_CMS = 256 * 1024
+MAX_SCAN_INSIDE = 900 * 1024
+"""Characters of base64 in a message of at most 1 MiB."""
 MAX_VERSION = 9999
 _BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 
@@ -181,6 +192,41 @@ class CompleteSignatureSchema(Follows):
         AuthorizationSchema,
         "For a party that was sent to `authorization_url`, instead of a signature: what came back.",
     )
+    evidence = Obj(Evidence)
+
+
+class Scan(StrictSchema):
+    """A scan of a printed copy that was signed by hand, all of its pages."""
+
+    media_type = Choice(tuple(EXTENSIONS), "The file's type.", required=True)
+    sha256 = Text(
+        64,
+        "SHA-256 of the file, in hexadecimal.",
+        required=True,
+        pattern=r"[0-9a-f]{64}",
+        form="Send 64 hexadecimal digits.",
+    )
+    content_base64 = _base64(
+        MAX_SCAN_INSIDE,
+        "The file: base64. Left out, it is in the object store already, under the agreement's blob key of its SHA-256.",
+    )
+
+
+class AttachPaperSchema(Follows):
+    """The command `attach-paper`: parties that cannot sign digitally have signed a printed copy, and this is its scan.
+
+    The adviser attests it by its own signature. Until then, another scan for the same party takes its place.
+    """
+
+    roles = Items(
+        Choice(ROLES, "A party."),
+        len(ROLES),
+        "The parties whose signatures the scan bears.",
+        min_items=1,
+        required=True,
+    )
+    scan = Obj(Scan, required=True)
+    signed_on = IsoDate("The day on which the copy was signed, in Norway.", required=True)
     evidence = Obj(Evidence)
 
 

@@ -168,3 +168,21 @@ def test_a_folder_that_links_to_a_missing_disk_is_no_object(tmp_path: Path) -> N
     with pytest.raises(StoreError, match="link to nowhere") as caught:
         store.create("agreements/1", b"x")
     assert not isinstance(caught.value, AlreadyExists)
+
+
+def test_the_size_is_told_without_reading(store: ObjectStore) -> None:
+    store.create("a/b", b"12345")
+    assert store.size("a/b") == 5
+    for missing in ("a", "a/c"):
+        with pytest.raises(NotFound):
+            store.size(missing)
+
+
+def test_what_is_there_may_be_retained_later_and_longer(store: ObjectStore) -> None:
+    store.create("late", b"body")
+    now = datetime.now(UTC)
+    for until in (now + timedelta(minutes=5), now + timedelta(minutes=9), now + timedelta(minutes=5)):
+        store.retain("late", until)
+    assert store.get("late") == b"body"
+    with pytest.raises(NotFound):
+        store.retain("nothing", now + timedelta(minutes=5))

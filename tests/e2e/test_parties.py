@@ -10,12 +10,15 @@ import json
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.domain.presentation import OSLO
 from signing import PreparedRevision
+from tests import scans
 from tests.cscserver import RemoteCredential, config_file, serve_csc, visit
 from tests.e2e.conftest import EXAMPLES, Installation, running_worker, wait_until
 from tests.pki import TestPki
@@ -212,6 +215,50 @@ def test_one_signs_outside_the_other_is_signed_for_and_the_document_is_whole(
     signers = {s["field"]: s["signer"] for s in report["signatures"]}
     assert signers["participant"] == "UTVIKLING Håkon Bæivi"
     assert signers.keys() == {"seal", "participant", "employer", "adviser"}
+
+
+def test_the_participant_signs_a_printed_copy_and_the_adviser_attests_the_scan(
+    case: Case, tmp_path: Path
+) -> None:
+    service, copy, scan = case.service, tmp_path / "copy.pdf", tmp_path / "scan.pdf"
+    fetched = service.signert("fetch", case.id, "--what", "copy", "-o", copy)
+    assert "NOT SIGNED BY ALL" in fetched.stderr
+    assert [s["field"] for s in service.json("verify", copy, ok=2)["signatures"]] == ["seal"]
+    assert case.refused("fetch", case.id, "-o", tmp_path / "signed.pdf")[0] == "not_found"
+    today = datetime.now(OSLO).date().isoformat()
+    attach = ("attach-paper", case.id, "--role", "participant", "--signed-on", today, "--scan")
+    scan.write_bytes(b"not a scan")
+    assert case.refused(*attach, scan)[0] == "scan_type_differs"
+    scan.write_bytes(scans.pdf()[:-100])
+    code, text = case.refused(*attach, scan)
+    assert code == "scan_unreadable"
+    assert "Scan the signed copy again" in text
+    assert case.refused(*attach[:3], "adviser", *attach[4:], scan)[0] == "not_on_paper"
+    scan.write_bytes(scans.pixels(copy.read_bytes(), "png"))
+    assert "participant" in service.signert(*attach, scan).stdout
+    large = scans.pdf(mark="x" * 800_000)  # too large for the message: it goes by the store
+    scan.write_bytes(large)
+    done = service.signert(*attach, scan)
+    assert "signed on paper by participant (scan replaced)" in done.stdout
+    (line,) = [
+        line for line in done.stdout.splitlines() if line.split()[1:3] == ["participant", "signed-on-paper"]
+    ]
+    assert f"{today}, scan attached" in line
+    assert "to be attested by the adviser" in line
+    looked = tmp_path / "looked.pdf"
+    service.signert("fetch", case.id, "--what", "scan", "--role", "participant", "-o", looked)
+    assert looked.read_bytes() == large
+    assert case.told("agreement.signature-requested", role="adviser", method="approved")
+    assert case.sign("--role", "adviser")["status"] == "signed"
+    case.told("agreement.signed")
+    report = service.json("verify", case.id)
+    assert report["log"] == []
+    (reason,) = [s["reason"] for s in report["signatures"] if s["field"] == "adviser"]
+    assert reason == (
+        f"Attesterer papirunderskrift fra deltaker {today}, skann SHA-256 {hashlib.sha256(large).hexdigest()}"
+    )
+    assert reason in service.signert("verify", case.id).stdout
+    service.signert("fsck", case.id)
 
 
 def test_the_wrong_person_is_refused_whatever_they_send_and_the_right_one_signs_by_cms(

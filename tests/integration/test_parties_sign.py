@@ -14,10 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
 
 from service.config import load_settings
 from service.domain.agreement import Agreement, Method, PartyStatus, Status, fold
+from service.domain.presentation import OSLO
 from service.errors import CommandRejected
 from service.pipeline.archive import check_against_log
 from service.pipeline.drive import Rest, drive
@@ -27,6 +29,7 @@ from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
 from service.schemas import event_schema
 from signing import Credential, PreparedRevision, open_credential, validate
+from tests import scans
 from tests.cscserver import RemoteCredential, config_file, serve_csc, visit
 from tests.fakes import EventList, ManualClock, MemoryStore
 from tests.signing_documents import Signers
@@ -404,3 +407,94 @@ def test_nobody_comes(make_case: Callable[[Mapping[str, Credential]], Case], sig
     assert case.events.types[-3:] == ["agreement.reminder", "agreement.reminder", "agreement.expired"]
     assert list(case.services.store.list("due/")) == []
     assert load_settings({}).approval == "automatic"
+
+
+def test_a_participant_signs_on_paper_and_the_adviser_attests_it(
+    make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers, tmp_path: Path
+) -> None:
+    case = make_case({"adviser": signers.credential("adviser")})
+    case.submit({r: OTHERS[r] for r in ("participant", "employer")})
+    ledger, version = case.services.ledger, case.agreement.current
+    sealed = next(r for r in version.revisions if r.field == "seal")
+    photo = scans.pixels(ledger.get_blob(case.id, sealed.sha256, "pdf"), "jpeg")
+    today = case.clock.now().astimezone(OSLO).date().isoformat()
+    paper = {"roles": ["participant"], "signed_on": today}
+    inside = base64.b64encode(photo).decode()
+    case.send("attach-paper", **paper, scan=scans.named(photo, "image/jpeg", content_base64=inside))
+    kind, told = case.last_event()
+    assert (kind, told["roles"], told["remaining"]) == (
+        "agreement.paper-attached",
+        ["participant"],
+        ["employer", "adviser"],
+    )
+    assert inside[:64] not in json.dumps(case.events.events)
+    # Better a whole PDF, which was put in the store: it takes the photo's place.
+    scan = scans.pdf(pages=3, mark="signed")
+    key = f"agreements/{case.id}/blobs/{scans.named(scan)['sha256']}.pdf"
+    assert case.refused("attach-paper", **paper, scan=scans.named(scan)) == "scan_missing"
+    case.services.store.create(key, scan)
+    case.send("attach-paper", **paper, scan=scans.named(scan))
+    assert case.last_event()[1]["replaces"] == ["participant"]
+    assert case.status("participant") is PartyStatus.SIGNED_ON_PAPER
+    agreement = case.sign_with_value("employer", "organisation")
+
+    # The adviser's key would sign by itself, but nothing is attested by itself.
+    assert [p.role for p in agreement.current.open_parties()] == ["adviser"]
+    kind, told = case.last_event()
+    assert (kind, told["role"], told["method"]) == ("agreement.signature-requested", "adviser", "approved")
+    assert told["attests"][0]["scan"] == {"sha256": scans.named(scan)["sha256"], "storage_key": key}
+    version = case.send("sign", role="adviser").current
+    assert version.status is Status.SIGNED
+    assert case.refused("attach-paper", **paper, scan=scans.named(scan)) == "already_signed"
+
+    document = ledger.get_blob(case.id, version.document.sha256, "pdf")
+    (tmp_path / "signed.pdf").write_bytes(document)
+    said = subprocess.run(["pdfsig", "signed.pdf"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.stdout.count("Signature Validation: Signature is Valid.") == 3
+    page = subprocess.run(
+        ["pdftotext", "-layout", "signed.pdf", "-"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert "Attesterer også papirunderskrift fra deltaker" in " ".join(page.stdout.decode().split())
+    reason = f"Attesterer papirunderskrift fra deltaker {today}, skann SHA-256 {scans.named(scan)['sha256']}"
+    fields = pypdf.PdfReader(tmp_path / "signed.pdf").get_fields() or {}
+    assert {n: f["/V"]["/Reason"] for n, f in fields.items() if "/Reason" in f.get("/V", {})} == {
+        "adviser": reason
+    }
+
+    report = validate(document, signers.trust)
+    assert check_against_log(version, document, report) == []
+    entries = ledger.read(case.id)
+    forged = [
+        replace(e, data={**e.data, "signed_on": "2026-01-01"}) if e.type == "paper-attached" else e
+        for e in entries
+    ]
+    assert check_against_log(fold(forged).current, document, report) == [
+        "the signature of 'adviser' attests other signatures on paper than the log says"
+    ]
+    assert version.receipt_sha256 and version.receipt_pdf_sha256
+    receipt = ledger.get_json(case.id, version.receipt_sha256)
+    person = MINIMAL["parties"]["participant"]
+    [told] = receipt["paper_signatures"]
+    assert told.pop("attached_at").endswith("Z")
+    assert told == {
+        "role": "participant",
+        "name": f"{person['first_name']} {person['last_name']}",
+        "signed_on": today,
+        "scan": {**scans.named(scan), "storage_key": key},
+        "attested_by": "adviser",
+    }
+    assert [s["field"] for s in receipt["signatures"]] == ["employer", "adviser"]
+    (tmp_path / "receipt.pdf").write_bytes(ledger.get_blob(case.id, version.receipt_pdf_sha256, "pdf"))
+    page = subprocess.run(
+        ["pdftotext", "-layout", "receipt.pdf", "-"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert "Signert på papir" in page.stdout.decode()
+    assert scans.named(scan)["sha256"] in page.stdout.decode()
+    for event in case.events.events:
+        assert event_schema(str(event["type"])).validate(dict(event)) == {}
+    assert [
+        f for f in StoreCheck(case.services.store, trust=signers.trust).run() if f.severity == "error"
+    ] == []
+    case.services.store.put(key, scan + b" ")
+    [found] = [f for f in StoreCheck(case.services.store).run() if f.severity == "error"]
+    assert (found.code, found.where) == ("blob_altered", key)

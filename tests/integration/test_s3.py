@@ -71,6 +71,21 @@ def test_a_locked_version_cannot_be_deleted(s3_credentials: S3Server, prefix: st
     assert server.client().get_object(**address)["Body"].read() == b"signed"
 
 
+def test_what_is_locked_later_cannot_be_deleted_either(s3_credentials: S3Server, prefix: str) -> None:
+    server, key = s3_credentials, f"{prefix}/scan.pdf"
+    store = S3Store(server.LOCKED, prefix, endpoint=server.endpoint, lock="COMPLIANCE")
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    store.create("scan.pdf", b"scan")
+    for asked in (until, until - timedelta(hours=1)):  # a lock is never shortened
+        store.retain("scan.pdf", asked)
+    (version,) = versions(server, key)
+    address = {"Bucket": server.LOCKED, "Key": key, "VersionId": version["VersionId"]}
+    retention = server.client().get_object_retention(**address)["Retention"]
+    assert (retention["Mode"], retention["RetainUntilDate"]) == ("COMPLIANCE", until)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        server.client().delete_object(**address)
+
+
 def test_only_what_is_to_be_retained_is_locked(s3_credentials: S3Server, store: S3Store, prefix: str) -> None:
     until = datetime.now(UTC) + timedelta(days=1)
     locking = S3Store(s3_credentials.LOCKED, prefix, endpoint=s3_credentials.endpoint, lock="COMPLIANCE")

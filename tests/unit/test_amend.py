@@ -127,7 +127,8 @@ def test_the_log_and_the_event_hold_no_text_of_the_change() -> None:
     (told,) = entry.cloud_events()
     assert told["type"] == "agreement.amended"
     assert told["data"] == {
-        "agreement_id": case.id, "command_id": entry.data["command_id"], "version": 2, "supersedes": 1, "change": ["accommodation"],
+        "agreement_id": case.id, "command_id": entry.data["command_id"],
+        "version": 2, "supersedes": 1, "change": ["accommodation"],
         "signs": ["participant", "employer", "adviser"], "told": ["decider"],
     }  # fmt: skip
 

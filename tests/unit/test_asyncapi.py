@@ -346,7 +346,8 @@ def codes() -> Iterator[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             position = places.get(name)
             if name in {"_refused", "refused"}:
-                position = {"senders.py": 0, "moves.py": 0, "amend.py": 1, "opening.py": 1}.get(path.name)
+                by_file = {"senders.py": 0, "moves.py": 0, "scans.py": 0, "amend.py": 1, "opening.py": 1}
+                position = by_file.get(path.name)
             if position is not None and len(node.args) > position:
                 yield from _constants(node.args[position])
             if path.parent.name == "schemas" or name == "CommandRejected" or path.name == "drive.py":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from service.domain import moves
 from service.domain.agreement import Method, PartyStatus, Status
+from service.domain.appearance import attestation, attestation_line
 from service.domain.log import Draft
 from service.domain.steps import Step, StepKind, end_of, wakes
 from service.errors import CommandRejected
@@ -43,6 +45,16 @@ def answer(story: Story, role: str, prepared: str | None = None, **more: Any) ->
 def come_back_without(story: Story, role: str, error: str = "access_denied", **more: Any) -> Draft:
     values = {"number": None, "prepared_sha256": None, "state_sha256": None} | more
     return moves.end_authorization(story.agreement, role=role, error=error, now=story.clock.now(), **values)
+
+
+def on_paper(story: Story, *roles: str, **more: Any) -> Draft:
+    values = {
+        "number": None,
+        "scan": {"sha256": "5ca" * 20 + "0000", "media_type": "application/pdf", "storage_key": "k"},
+        "signed_on": story.clock.now().date().isoformat(),
+        "evidence_sha256": None,
+    } | more
+    return moves.attach_paper(story.agreement, roles=roles, now=story.clock.now(), **values)
 
 
 def refusal(make: Any, *arguments: Any, **more: Any) -> str:
@@ -242,6 +254,131 @@ def test_who_is_represented_does_not_sign() -> None:
     )
 
 
+def test_a_party_signs_on_paper_and_the_adviser_attests_it() -> None:
+    story = Story({"participant": 0, "employer": 0, "adviser": 1}, {"participant": OUTSIDE})
+    story.rest()
+    assert refusal(approve, story, "adviser") == "not_your_turn"
+    story.command(on_paper(story, "participant"))
+    story.rest()
+    version = story.agreement.current
+    assert version.party("participant").status is PartyStatus.SIGNED_ON_PAPER
+    assert [p.role for p in version.open_parties()] == ["adviser"]
+    assert version.party("adviser").method is Method.APPROVED  # its key does not attest by itself
+    story.command(approve(story, "adviser"))
+    story.rest()
+    version = story.agreement.current
+    assert version.status is Status.SIGNED
+    assert [p.role for p in version.signers] == ["employer", "adviser"]
+    assert refusal(on_paper, story, "participant") == "already_signed"
+
+
+def test_whoever_signs_is_not_disturbed_by_paper_and_the_adviser_prepares_anew() -> None:
+    parties = {"participant": 0, "employer": 0, "mentor": 0, "adviser": 0}
+    story = Story(parties, dict.fromkeys(parties, OUTSIDE))
+    story.rest()
+    story.command(approve(story, "employer"))
+    story.rest()
+    before = story.agreement.current.prepared
+    story.command(on_paper(story, "participant"))
+    story.rest()
+    assert story.agreement.current.prepared == before
+    assert refusal(on_paper, story, "employer") == "signing_in_progress"
+    story.command(answer(story, "employer"))
+    assert refusal(on_paper, story, "employer") == "signing_in_progress"
+    story.rest()
+    story.command(approve(story, "adviser"))
+    story.rest()
+    assert refusal(on_paper, story, "mentor") == "signing_in_progress"
+    story.clock.advance(timedelta(minutes=16))  # the adviser did not come back
+    stale = story.agreement.current.prepared
+    assert stale
+    story.command(on_paper(story, "mentor"))
+    assert story.agreement.current.prepared is None
+    assert refusal(answer, story, "adviser", stale.blob_sha256) == "nothing_to_complete"
+    story.rest()
+    assert story.entries[-1].type == "signature-requested"
+    story.command(approve(story, "adviser"))
+    story.rest()
+    story.command(answer(story, "adviser"))
+    story.rest()
+    assert story.agreement.current.status is Status.SIGNED
+    assert [p.role for p, _ in story.agreement.current.papers] == ["participant", "mentor"]
+
+
+def test_another_scan_takes_the_former_one_s_place_until_the_adviser_has_signed() -> None:
+    story = outside_story()
+    story.command(on_paper(story, "participant"))
+    story.command(on_paper(story, "employer"))
+    story.rest()
+    other = {"sha256": "0" * 64, "media_type": "image/png", "storage_key": "k2"}
+    draft = on_paper(story, "participant", scan=other)
+    assert draft.data["replaces"] == {"participant": "5ca" * 20 + "0000"}
+    story.command(draft)
+    story.rest()
+    assert [paper.scan_sha256[:3] for _, paper in story.agreement.current.papers] == ["000", "5ca"]
+    decided = Story({"participant": 1, "adviser": 0, "decider": 2}, {"participant": OUTSIDE})
+    decided.rest()
+    assert refusal(on_paper, decided, "participant") == "adviser_has_signed"
+
+
+def test_paper_that_cannot_be_taken() -> None:
+    story = outside_story(deadline_days=3)
+    assert refusal(on_paper, story, "adviser") == "not_on_paper"
+    assert refusal(on_paper, story, "organiser") == "no_such_party"
+    assert refusal(on_paper, story, "participant", number=2) == "another_version"
+    assert refusal(on_paper, story, "participant", signed_on="2026-11-20") == "date_before_document"
+    assert refusal(on_paper, story, "participant", signed_on="2026-11-22") == "date_in_future"
+    with pytest.raises(CommandRejected) as caught:
+        on_paper(story, "participant", "mentor")
+    assert [e.path for e in caught.value.errors] == ["roles.1"]
+    later = Story({"participant": 0, "mentor": 1, "adviser": 2}, {"participant": OUTSIDE})
+    later.rest()
+    assert refusal(on_paper, later, "mentor") == "not_your_turn"
+    alone = Story({"participant": 0}, {"participant": OUTSIDE})
+    alone.rest()
+    assert refusal(on_paper, alone, "participant") == "nobody_attests"
+    story.command(on_paper(story, "participant"))
+    assert refusal(approve, story, "participant") == "already_signed"
+    assert (
+        refusal(moves.decline, story.agreement, number=None, role="participant", reason="other")
+        == "already_signed"
+    )
+    draft = moves.decline(story.agreement, number=None, role="employer", reason="content")
+    assert draft.occurrences[0].data["signed"] == ["participant"]
+    story.clock.advance(timedelta(days=3, minutes=1))
+    assert refusal(on_paper, story, "employer") == "deadline_passed"
+    story.command(draft)
+    assert story.agreement.current.party("participant").status is PartyStatus.SIGNED_ON_PAPER
+    assert refusal(on_paper, story, "employer") == "declined"
+
+
+def test_the_day_is_norway_s() -> None:
+    story = outside_story()
+    story.clock.advance(timedelta(hours=14, minutes=30))  # 23:30 in UTC, half past midnight in Norway
+    on_paper(story, "participant", signed_on="2026-11-22")
+    assert refusal(on_paper, story, "participant", signed_on="2026-11-23") == "date_in_future"
+
+
+def test_what_the_adviser_s_signature_says() -> None:
+    story = outside_story()
+    assert attestation(story.agreement.current, "adviser") is None
+    story.command(on_paper(story, "participant", "employer"))
+    version = story.agreement.current
+    said = f"fra deltaker og arbeidsgiver 2026-11-21, skann SHA-256 {'5ca' * 20}0000"
+    assert attestation(version, "adviser") == f"Attesterer papirunderskrift {said}"
+    assert attestation_line(version, "adviser") == (
+        "Attesterer også papirunderskrift fra deltaker og arbeidsgiver"
+    )
+    assert attestation(version, "participant") is attestation_line(version, "decider") is None
+    other = {"sha256": "1" * 64, "media_type": "image/png", "storage_key": "k"}
+    story.command(on_paper(story, "employer", scan=other))
+    nynorsk = attestation(replace(story.agreement.current, language="nn"), "adviser")
+    assert nynorsk == (
+        f"Attesterer papirunderskrift frå deltakar 2026-11-21, skann SHA-256 {'5ca' * 20}0000; "
+        f"frå arbeidsgivar 2026-11-21, skann SHA-256 {'1' * 64}"
+    )
+
+
 class Signing(RuleBasedStateMachine):
     """Commands and time in any order, duplicates and late ones among them, with steps done in between or not."""
 
@@ -252,8 +389,12 @@ class Signing(RuleBasedStateMachine):
         deadline=st.none() | st.integers(1, 10),
     )
     def begin(self, parties: dict[str, int], methods: list[Method], days: int, deadline: int | None) -> None:
-        chosen = dict(zip(ROLES, methods, strict=True))
-        self.story = Story(parties, chosen, expires_after_days=days, deadline_days=deadline)
+        self._begin(parties, dict(zip(ROLES, methods, strict=True)), days, deadline)
+
+    def _begin(
+        self, parties: dict[str, int], methods: dict[str, Method], days: int, deadline: int | None
+    ) -> None:
+        self.story = Story(parties, methods, expires_after_days=days, deadline_days=deadline)
         self.parties = parties
         self.revisions: list[Any] = []
         self.signed: list[str] = []
@@ -278,6 +419,17 @@ class Signing(RuleBasedStateMachine):
     @rule(role=st.sampled_from(ROLES))
     def come_back_without(self, role: str) -> None:
         self._try(lambda: come_back_without(self.story, role))
+
+    @rule(data=st.data(), scan=st.integers(0, 9))
+    def attach_paper(self, data: Any, scan: int) -> None:
+        roles = data.draw(st.lists(st.sampled_from(sorted(self.parties)), min_size=1, max_size=2))
+        before = self.story.agreement.current.prepared
+        live = before and ((before.lease_until or "") >= self.story.now or before.answer)
+        file = {"sha256": str(scan) * 64, "media_type": "image/png", "storage_key": "k"}
+        entries = len(self.story.entries)
+        self._try(lambda: on_paper(self.story, *roles, scan=file))
+        if live and len(self.story.entries) > entries:
+            assert self.story.agreement.current.prepared == before  # nobody who signs is disturbed
 
     @precondition(lambda self: len(self.story.entries) > 8)
     @rule(role=st.sampled_from(ROLES))
@@ -310,17 +462,23 @@ class Signing(RuleBasedStateMachine):
     @invariant()
     def the_rules_hold(self) -> None:
         version = self.story.agreement.current
-        signed = [e.data["role"] for e in self.story.entries if e.type == "party-signed"]
+        entries = self.story.entries
+        signed = [e.data["role"] for e in entries if e.type == "party-signed"]
         assert signed[: len(self.signed)] == self.signed
         assert len(set(signed)) == len(signed)  # nobody signs twice
-        orders = [self.parties[role] for role in signed]
+        papers = {role for e in entries if e.type == "paper-attached" for role in e.data["roles"]}
+        assert not papers & {*signed, "adviser", "decider"}  # nobody signs both ways
+        done = [r for e in entries for r in _signing_of(e)]
+        orders = [self.parties[role] for role in dict.fromkeys(done)]
         assert orders == sorted(orders)  # nobody signs before a lower group is done
+        self._the_adviser_knows_what_it_attests()
         assert list(version.revisions[: len(self.revisions)]) == self.revisions  # nothing signed is destroyed
         assert [p.role for p in version.parties if p.status is PartyStatus.SIGNED] == [
             r for r in self.parties if r in signed
         ]
         if version.status in {Status.COMPLETED, Status.SIGNED}:
-            assert len(signed) == len(self.parties)
+            assert {*signed} | papers == self.parties.keys()
+            assert not papers or "adviser" in signed
         if self.ended:
             assert version.status is self.ended
         if version.prepared and version.prepared.lease_until:
@@ -335,6 +493,77 @@ class Signing(RuleBasedStateMachine):
             assert any(moment > self.story.now for moment, _ in wakes(self.story.agreement))
         self.revisions, self.signed = list(version.revisions), signed
 
+    def _the_adviser_knows_what_it_attests(self) -> None:
+        """What it signs was prepared, and asked of it, after the last paper that came; none comes later."""
+        types = [(e.type, e.data.get("field")) for e in self.story.entries]
+        if ("paper-attached", None) not in types or ("party-signed", "adviser") not in types:
+            return
+        last = max(n for n, (kind, _) in enumerate(types) if kind == "paper-attached")
+        asked = max(
+            e.seq
+            for e in self.story.entries
+            if e.type == "signature-requested"
+            and any(r["role"] == "adviser" and r["method"] != "automatic" for r in e.data["requests"])
+        )
+        approved = max(
+            e.seq
+            for e in self.story.entries
+            if e.type == "signature-approved" and e.data["role"] == "adviser"
+        )
+        prepared = max(n for n, each in enumerate(types) if each == ("signature-prepared", "adviser"))
+        assert last < asked < approved < prepared < types.index(("party-signed", "adviser"))
 
+
+def _signing_of(entry: Any) -> list[str]:
+    if entry.type == "paper-attached":
+        return list(entry.data["roles"])
+    return [entry.data["role"]] if entry.type == "party-signed" else []
+
+
+class SigningOnPaper(Signing):
+    """The same where somebody may sign on paper, nobody declines, and there is time."""
+
+    decline = cancel = None
+
+    @initialize(
+        orders=st.lists(st.integers(0, 1), min_size=3, max_size=3),
+        adviser=st.integers(0, 2),
+        decider=st.booleans(),
+        methods=st.lists(st.sampled_from([OUTSIDE, OUTSIDE, Method.APPROVED]), min_size=3, max_size=3),
+        of_adviser=st.sampled_from(Method),
+        deadline=st.none() | st.integers(5, 10),
+    )
+    def begin(
+        self,
+        orders: list[int],
+        adviser: int,
+        decider: bool,
+        methods: list[Method],
+        of_adviser: Method,
+        deadline: int | None,
+    ) -> None:
+        on_paper = ["participant", "employer", "mentor"]
+        parties = dict(zip(on_paper, orders, strict=True)) | {"adviser": adviser}
+        chosen = dict(zip(on_paper, methods, strict=True)) | {"adviser": of_adviser}
+        self._begin(parties | ({"decider": 3} if decider else {}), chosen, 84, deadline)
+        self.work(12)
+
+    @rule(minutes=st.sampled_from([1, 1, 16]))
+    def wait(self, minutes: int) -> None:
+        self.story.clock.advance(timedelta(minutes=minutes))
+
+    @rule(data=st.data())
+    def whose_turn_it_is(self, data: Any) -> None:
+        """Signs by whatever means, and comes back from outside."""
+        asked = [p.role for p in self.story.agreement.current.open_parties()]
+        if asked:
+            role = data.draw(st.sampled_from(asked))
+            self._try(lambda: approve(self.story, role))
+            self.work(3)
+            self._try(lambda: answer(self.story, role))
+
+
+TestSigningOnPaper = SigningOnPaper.TestCase
+TestSigningOnPaper.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestSigning = Signing.TestCase
 TestSigning.settings = settings(max_examples=150, stateful_step_count=40)

@@ -24,7 +24,13 @@ from service.errors import TemplateError
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "templates"
 AGREEMENT, RECEIPT, DECLARATION = "tilretteleggingsavtale", "kvittering", "taushetserklaering"
-VERSIONS = [(AGREEMENT, "1.0.0"), (AGREEMENT, "1.1.0"), (DECLARATION, "1.0.0"), (RECEIPT, "1.0.0")]
+VERSIONS = [
+    (AGREEMENT, "1.0.0"),
+    (AGREEMENT, "1.1.0"),
+    (DECLARATION, "1.0.0"),
+    (RECEIPT, "1.0.0"),
+    (RECEIPT, "1.1.0"),
+]
 BINDING = [(*version, language) for version in VERSIONS for language in ("nb", "nn")]
 EVERY = [*BINDING, (AGREEMENT, "1.1.0", "en")]
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -106,7 +112,7 @@ def test_the_newest_version_is_found_by_number(copy: Path) -> None:
         manifest.write_text(manifest.read_text().replace('version = "1.0.0"', f'version = "{version}"'))
     catalogue = Catalogue(copy)
 
-    assert catalogue.newest(RECEIPT) == "1.0.0"  # the others are not published yet
+    assert catalogue.newest(RECEIPT) == "1.1.0"  # the others are not published yet
     catalogue.lock()
     assert catalogue.newest(RECEIPT) == "1.10.0"
     with pytest.raises(TemplateError, match="avtale") as caught:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from service.domain.presentation.changes import Described, describe_changes
 from service.domain.presentation.documents import Kind, context, example_contexts, printed_values
 from service.domain.presentation.formats import (
+    OSLO,
     ROLES,
     Labels,
     amount,
@@ -29,6 +30,7 @@ from service.domain.presentation.formats import (
 )
 
 __all__ = [
+    "OSLO",
     "ROLES",
     "Described",
     "Kind",

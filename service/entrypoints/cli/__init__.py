@@ -1,7 +1,7 @@
 """The command `signert`: one module for each kind of command; what they share in `shared` and `sending`.
 
     agreements   submit, run, show, fetch, verify
-    parties      sign, complete, decline, cancel
+    parties      sign, complete, attach-paper, decline, cancel
     amendments   amend, terminate, diff
     operations   worker, sweep, fsck
     quarantine   quarantine list, show, resubmit

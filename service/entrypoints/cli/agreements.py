@@ -11,7 +11,9 @@ import click
 
 from service.bootstrap import event_file, open_catalogue, open_services, open_trust
 from service.config import Settings
-from service.domain.agreement import Agreement, Status, Version
+from service.domain.agreement import SEAL, Agreement, Status, Version
+from service.domain.paper import EXTENSIONS
+from service.domain.presentation import ROLES
 from service.entrypoints import output
 from service.entrypoints.cli.sending import send, sender_options
 from service.entrypoints.cli.shared import (
@@ -130,8 +132,13 @@ def show(load: LoadSettings, agreement_id: str, in_words: bool, as_json: bool) -
     show_agreement(settings, agreement, as_json=as_json)
 
 
+def _sealed(version: Version) -> str | None:
+    return next((r.sha256 for r in version.revisions if r.field == SEAL), None)
+
+
 _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
     "signed": (lambda v: v.document.sha256 if v.status is Status.SIGNED else None, "pdf"),
+    "copy": (_sealed, "pdf"),
     "document": (lambda v: v.revisions[0].sha256 if v.revisions else None, "pdf"),
     "courtesy": (lambda v: v.courtesy_sha256, "pdf"),
     "receipt": (lambda v: v.receipt_sha256 if v.status is Status.SIGNED else None, "json"),
@@ -145,7 +152,8 @@ _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
 @click.command()
 @agreement_argument
 @click.option("--version", "number", type=click.IntRange(min=1), help="Version; the newest when not given.")
-@click.option("--what", type=click.Choice(list(_WHATS)), default="signed", show_default=True)
+@click.option("--what", type=click.Choice([*_WHATS, "scan"]), default="signed", show_default=True)
+@click.option("--role", type=click.Choice(ROLES), help="With --what scan: the party that signed on paper.")
 @click.option(
     "-o",
     "--output",
@@ -166,13 +174,15 @@ def fetch(
     agreement_id: str,
     number: int | None,
     what: str,
+    role: str | None,
     target: Path | None,
     minutes: int | None,
     as_json: bool,
 ) -> None:
     """Write one of an agreement's documents to a file, or print a link to it.
 
-    signed: the signed PDF. document: the PDF before signing. courtesy: the translation to read beside it. receipt:
+    signed: the signed PDF. copy: the sealed PDF with no party's signature, to print and sign by hand. scan: of a copy
+    that was signed by hand. document: the PDF before the seal. courtesy: the translation to read beside it. receipt:
     receipt.json; a detached signature is written beside it as .p7s. receipt-signature: that signature alone.
     receipt-pdf: the receipt for people. data: what was sent in. report: the validation report.
     """
@@ -183,8 +193,10 @@ def fetch(
     version = agreement.version(number or len(agreement.versions))
     if version is None:
         raise NotFound(f"agreement {agreement_id} has no version {number}", remedy="See `signert show`.")
-    find, extension = _WHATS[what]
-    sha256 = find(version)
+    if (role is not None) != (what == "scan"):
+        raise click.UsageError("--role goes with --what scan, and that needs it.")
+    sha256, extension = _scan(version, str(role)) if what == "scan" else _found(version, what)
+    note = _NOT_SIGNED if what == "copy" else ""
     if sha256 is None:
         raise NotFound(
             f"version {version.number} of agreement {agreement_id} has no '{what}' yet: it is {version.status}",
@@ -192,20 +204,38 @@ def fetch(
         )
     ledger = open_ledger(settings)
     if target is None:
-        name = f"{agreement.id}-{version.number}-{what}.{extension}"
+        name = f"{agreement.id}-{version.number}-{_FILE_NAMES.get(what, what)}.{extension}"
         place = blob_key(agreement.id, sha256, extension)
         address = ledger.store.link(place, seconds=60 * (minutes or 0), filename=name)
         if address is None:
             raise SignertError(
                 "this store gives no links", code="no_links", remedy="Use --output, or a store in S3."
             )
-        output.link(address, sha256, as_json=as_json)
+        output.link(address, sha256, note=note, as_json=as_json)
         return
     written = [write(target, ledger.get_blob(agreement.id, sha256, extension))]
     if what == "receipt" and version.receipt_signature_sha256:
         signature = ledger.get_blob(agreement.id, version.receipt_signature_sha256, "p7s")
         written.append(write(target.with_name(target.name + ".p7s"), signature))
-    output.wrote(written, sha256, as_json=as_json)
+    output.wrote(written, sha256, note=note, as_json=as_json)
+
+
+_FILE_NAMES = {"copy": "copy-not-signed"}
+_NOT_SIGNED = (
+    "This copy is NOT SIGNED BY ALL: it has the organisation's seal and no party's signature. "
+    "It is for printing and signing by hand."
+)
+
+
+def _found(version: Version, what: str) -> tuple[str | None, str]:
+    find, extension = _WHATS[what]
+    return find(version), extension
+
+
+def _scan(version: Version, role: str) -> tuple[str | None, str]:
+    papers = {party.role: paper for party, paper in version.papers}
+    paper = papers.get(role)
+    return (paper.scan_sha256, EXTENSIONS[paper.media_type]) if paper else (None, "")
 
 
 @click.command()
@@ -236,6 +266,7 @@ def _verify_agreement(
     settings: Settings, agreement_id: str, anchors: TrustStore
 ) -> tuple[ValidationReport, list[str]]:
     from service.pipeline.archive import check_against_log
+    from service.pipeline.scans import missing_scans
     from signing import validate
 
     agreement = read_agreement(settings, agreement_id)
@@ -247,7 +278,8 @@ def _verify_agreement(
         )
     document = open_ledger(settings).get_blob(agreement.id, version.document.sha256, "pdf")
     report = validate(document, anchors)
-    return report, check_against_log(version, document, report)
+    scans = missing_scans(open_ledger(settings), agreement.id, version)
+    return report, [*check_against_log(version, document, report), *scans]
 
 
 COMMANDS = (submit, run, show, fetch, verify)

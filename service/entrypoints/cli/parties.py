@@ -1,8 +1,9 @@
-"""Commands of the parties and the case system about an agreement: sign, complete, decline, cancel."""
+"""Commands of the parties and the case system about an agreement: sign, complete, attach-paper, decline, cancel."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from service.bootstrap import read_certificates
 from service.domain.agreement import Agreement
+from service.domain.paper import EXTENSIONS, MAX_SCAN, media_type_of
 from service.domain.presentation import ROLES
 from service.entrypoints.cli.sending import send, sender_options
 from service.entrypoints.cli.shared import (
@@ -116,6 +118,63 @@ def complete(
     _send(load, "complete-signature", agreement_id, fields, **sending)
 
 
+@click.command("attach-paper")
+@click.option(
+    "--role",
+    "roles",
+    type=click.Choice(ROLES),
+    multiple=True,
+    required=True,
+    help="A party whose signature the scan bears; may be given more than once.",
+)
+@click.option("--scan", "path", type=file_type, required=True, help="The scan: PDF, JPEG or PNG.")
+@click.option(
+    "--signed-on",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    help="The day on which the copy was signed.",
+)
+@_common
+def attach_paper(
+    load: LoadSettings, agreement_id: str, roles: tuple[str, ...], path: Path, signed_on: Any, **sending: Any
+) -> None:
+    """Attach the scan of a copy that parties have signed by hand.
+
+    The copy is printed from `signert fetch ID --what copy`. The adviser attests the scan by its own signature: look at
+    it with `signert fetch ID --what scan --role ROLE`, then `signert sign ID --role adviser`.
+    """
+    from service.schemas.signing import MAX_SCAN_INSIDE
+
+    body = _read_scan(path)
+    media_type = media_type_of(body)
+    if media_type is None:
+        raise SignertError(
+            f"{path} is neither PDF, JPEG nor PNG",
+            code="scan_type_differs",
+            remedy="Save the scan as one of these.",
+        )
+    scan = {"media_type": media_type, "sha256": hashlib.sha256(body).hexdigest()}
+    content = base64.b64encode(body).decode()
+    if len(content) <= MAX_SCAN_INSIDE:
+        scan["content_base64"] = content
+    else:
+        agreement = read_agreement(settings := load(), agreement_id)
+        open_ledger(settings).put_blob(agreement.id, body, EXTENSIONS[media_type])
+    fields = {"roles": list(roles), "scan": scan, "signed_on": f"{signed_on:%Y-%m-%d}"}
+    _send(load, "attach-paper", agreement_id, fields, **sending)
+
+
+def _read_scan(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > MAX_SCAN:
+        raise SignertError(
+            f"{path} has {size} bytes, and a scan has at most {MAX_SCAN}",
+            code="scan_too_large",
+            remedy="Scan in greyscale, or at a lower resolution.",
+        )
+    return path.read_bytes()
+
+
 @click.command()
 @role_option
 @click.option(
@@ -139,7 +198,7 @@ def cancel(load: LoadSettings, agreement_id: str, reason: str, **sending: Any) -
     _send(load, "cancel", agreement_id, {"reason": reason}, **sending)
 
 
-COMMANDS = (sign, complete, decline, cancel)
+COMMANDS = (sign, complete, attach_paper, decline, cancel)
 
 
 def _send(

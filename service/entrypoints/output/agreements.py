@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.domain.agreement import SEAL, Agreement, Party, PartyStatus, Status, Version
+from service.domain.agreement import ATTESTER, SEAL, Agreement, Party, PartyStatus, Status, Version
 from service.domain.log import Entry
 from service.domain.presentation import ROLES
 from service.domain.steps import end_of
 from service.entrypoints.output.steps import step_text
 from service.entrypoints.output.text import STEP_WIDTH, print_json
 from service.pipeline.ledger import blob_key
+from service.pipeline.scans import scan_key
 from service.pipeline.work import Parked
 
 if TYPE_CHECKING:
@@ -31,19 +32,26 @@ def sent(command_id: str, *, as_json: bool) -> None:
         click.echo(f"Sent as command {command_id}. It is on the queue; a worker will take it in.")
 
 
-def link(address: str, sha256: str, *, as_json: bool) -> None:
+def link(address: str, sha256: str, *, note: str = "", as_json: bool) -> None:
+    """`note` is what must be known of the file."""
     if as_json:
-        print_json({"link": address, "sha256": sha256})
-    else:
-        click.echo(address)
+        print_json({"link": address, "sha256": sha256, **({"note": note} if note else {})})
+        return
+    click.echo(address)
+    if note:
+        click.echo(note, err=True)
 
 
-def wrote(paths: Sequence[Path], sha256: str, *, as_json: bool) -> None:
+def wrote(paths: Sequence[Path], sha256: str, *, note: str = "", as_json: bool) -> None:
+    """`note` is what must be known of the file."""
     if as_json:
-        print_json({"written": [str(p) for p in paths], "sha256": sha256})
+        written = [str(p) for p in paths]
+        print_json({"written": written, "sha256": sha256, **({"note": note} if note else {})})
         return
     for path in paths:
         click.echo(f"Wrote {path}")
+    if note:
+        click.echo(note, err=True)
 
 
 def agreement(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parked], *, as_json: bool) -> None:
@@ -58,7 +66,7 @@ def agreement(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parke
     click.echo("Parties")
     for party in sorted(version.parties, key=lambda p: (p.order, p.role)):
         click.echo(
-            f"  {party.order}  {party.role:12} {party.status:14} {_party_text(version, party)}".rstrip()
+            f"  {party.order}  {party.role:12} {party.status:15} {_party_text(version, party)}".rstrip()
         )
     if asked := _signing_now(version, entries):
         if "authorization_url" in asked:
@@ -106,6 +114,7 @@ def _agreement_json(found: Agreement, entries: Sequence[Entry], parked: Sequence
                         "requested_at": p.requested_at,
                         "deadline": p.deadline,
                         "signed_at": p.signed_at,
+                        "paper": vars(p.paper) if p.paper else None,
                     }
                     for p in version.parties
                 ],
@@ -135,6 +144,10 @@ def _party_text(version: Version, party: Party) -> str:
     """When a party signed; or by which means and until when it is to."""
     if party.signed_at:
         return party.signed_at
+    if party.paper:
+        attester = version.party(ATTESTER)
+        by = "attested" if attester.status is PartyStatus.SIGNED else f"to be attested by the {ATTESTER}"
+        return f"{party.paper.signed_on}, scan attached {party.paper.attached_at}, {by}"
     if party.status is not PartyStatus.WAITING or party.requested_at is None:
         return ""
     return f"{party.method}, asked {party.requested_at}, until {party.deadline or end_of(version)}"
@@ -153,7 +166,8 @@ def _documents(agreement_id: str, version: Version) -> dict[str, str]:
         "receipt-pdf": (version.receipt_pdf_sha256, "pdf"),
         "data": (version.input_sha256, "json"),
     }
-    return {name: blob_key(agreement_id, sha256, ext) for name, (sha256, ext) in blobs.items() if sha256}
+    found = {name: blob_key(agreement_id, sha256, ext) for name, (sha256, ext) in blobs.items() if sha256}
+    return found | {f"scan {party.role}": scan_key(agreement_id, paper) for party, paper in version.papers}
 
 
 def verdict(report: ValidationReport, indication: str, faults: Sequence[str], *, as_json: bool) -> None:
@@ -170,6 +184,8 @@ def verdict(report: ValidationReport, indication: str, faults: Sequence[str], *,
         told = (s["indication"], s["sub_indication"], s["level"], s["time"])
         click.echo(f"  {s['field']:12} {' '.join(part for part in told if part)}")
         click.echo(f"  {'':12} {s['signer']}, issued by {s['issuer']}")
+        if s["reason"]:
+            click.echo(f"  {'':12} {s['reason']}")
     for t in _dicts(body["document_timestamps"]):
         click.echo(f"  {'timestamp':12} {t['indication']} {t['time']} {t['authority']}")
     for change in _dicts(body["modifications"]):

@@ -34,6 +34,7 @@ _TEXTS = {
     "signature-discarded": "prepared signature of {field} discarded: {reason}",
     "sealed": "sealed by the organisation",
     "party-signed": "signed by {field}",
+    "paper-attached": "signed on paper by {on_paper}",
     "reminded": "reminded: a {what} left",
     "declined": "declined by {role}: {reason}",
     "cancelled": "cancelled: {reason}",
@@ -49,9 +50,11 @@ _TEXTS = {
 def step_text(entry: Entry) -> str:
     """An entry of the log in words."""
     asked = ", ".join(r["role"] for r in entry.data.get("requests", ()))
-    return _TEXTS.get(entry.type, entry.type).format_map(
-        {**entry.data, "asked": asked, "version": entry.version}
-    )
+    on_paper = ", ".join(entry.data.get("roles", ()))
+    if entry.data.get("replaces"):
+        on_paper += " (scan replaced)"
+    said = {**entry.data, "asked": asked, "on_paper": on_paper, "version": entry.version}
+    return _TEXTS.get(entry.type, entry.type).format_map(said)
 
 
 class Steps:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
 from service.domain.log import Entry, log_key
+from service.domain.paper import EXTENSIONS
 from service.domain.ports import ObjectStore
 from service.errors import LogCorrupt, NotFound, StoreError
 from service.pipeline.fsck.findings import Counts, Finding, finding
@@ -31,7 +32,7 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "receipt_signature_sha256": "p7s",
     "receipt_pdf_sha256": "pdf",
 }
-"""Fields of an entry's data that name a blob, and the blob's extension; beside them there is `revision`."""
+"""Fields of an entry's data that name a blob, and the blob's extension; beside them there are `revision` and `scan`."""
 OTHER_HASHES: Final = frozenset(
     {"payload_sha256", "template_sha256", "base_sha256", "certificate_sha256", "state_sha256"}
 )
@@ -166,6 +167,10 @@ def named_blobs(entry: Entry) -> Iterator[str]:
     revision = entry.data.get("revision")
     if isinstance(revision, Mapping) and _is_hash(sha256 := revision.get("sha256")):
         yield blob_key(entry.agreement_id, sha256, "pdf")
+    scan = entry.data.get("scan")
+    if isinstance(scan, Mapping) and _is_hash(sha256 := scan.get("sha256")):
+        extension = EXTENSIONS.get(str(scan.get("media_type")), "unknown")
+        yield blob_key(entry.agreement_id, sha256, extension)
     for occurrence in entry.occurrences:
         for told in occurrence.data.values():
             if isinstance(told, Mapping) and isinstance(key := told.get("storage_key"), str):

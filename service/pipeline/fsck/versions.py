@@ -12,6 +12,7 @@ from service.domain.log import log_key
 from service.pipeline.archive import LEVEL, check_against_log
 from service.pipeline.fsck.reading import Blobs, Examined
 from service.pipeline.ledger import blob_key
+from service.pipeline.scans import scan_key
 from signing import TrustStore, ValidationReport, validate, verify_detached
 
 __all__ = ["check_version"]
@@ -183,6 +184,12 @@ def _stated(agreement: Agreement, version: Version, document: bytes | None) -> d
         stated["document.sha512"] = hashlib.sha512(document).hexdigest()
     for party in version.signers:
         stated[f"signatures.{party.role}.certificate.sha256"] = party.certificate_sha256
+    for party, paper in version.papers:
+        stated |= {
+            f"paper_signatures.{party.role}.signed_on": paper.signed_on,
+            f"paper_signatures.{party.role}.scan.sha256": paper.scan_sha256,
+            f"paper_signatures.{party.role}.scan.storage_key": scan_key(agreement.id, paper),
+        }
     return stated
 
 
@@ -190,7 +197,11 @@ def _as_object(receipt: bytes) -> Any:
     """The receipt, its signatures by role; None for what is no receipt."""
     try:
         found = json.loads(receipt)
-        return {**found, "signatures": {s["field"]: s for s in found["signatures"]}}
+        return {
+            **found,
+            "signatures": {s["field"]: s for s in found["signatures"]},
+            "paper_signatures": {s["role"]: s for s in found.get("paper_signatures", ())},
+        }
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
