@@ -54,6 +54,12 @@ def test_every_document_is_pdf_a_2a_and_pdf_ua_1(
             paths.append(tmp_path / f"{version.language}-{agreement.id}-{number}-{revision.field}.pdf")
             paths[-1].write_bytes(services.ledger.get_blob(agreement.id, revision.sha256, "pdf"))
     assert len(paths) == 2 * 6 + len(agreements) - 2
+    translated = [a for a in agreements if a.current.courtesy_sha256]
+    assert translated
+    for agreement in translated:
+        paths.append(tmp_path / f"en-{agreement.id}.pdf")
+        sha256 = str(agreement.current.courtesy_sha256)
+        paths[-1].write_bytes(services.ledger.get_blob(agreement.id, sha256, "pdf"))
     failures = verapdf(paths, "2a") + verapdf(paths, "ua1")
     assert not failures, report(failures)
 
