@@ -1,6 +1,7 @@
-"""Write what docs/ says of the interface from the code: JSON Schemas, AsyncAPI document, parts of integration.md.
+"""Write what docs/ says of the interface from the code: JSON Schemas, AsyncAPI document, parts of the guides.
 
-    python docs/generate.py            write docs/schemas/*.json, docs/asyncapi.json, docs/integration.md
+    python docs/generate.py            write docs/schemas/*.json, docs/asyncapi.json, docs/integration.md,
+                                       docs/templates.md
     python docs/generate.py --check    change nothing; exit 1 when a file is not current
 
 JSON Schema 2020-12. The schemas say what JSON Schema can say; check digits and rules between dates are the
@@ -47,7 +48,8 @@ def generated() -> dict[Path, str]:
     documents["events"] = _one_of("events", "Events", *EVENT_SCHEMAS.values())
     files = {DOCS / "schemas" / f"{name}.json": _text(document) for name, document in documents.items()}
     files[DOCS / "asyncapi.json"] = _text(asyncapi.document())
-    files[DOCS / "integration.md"] = guide.current((ROOT / "docs/integration.md").read_text(encoding="utf-8"))
+    for name in ("integration.md", "templates.md"):
+        files[DOCS / name] = guide.current((ROOT / "docs" / name).read_text(encoding="utf-8"))
     return files
 
 

@@ -1,4 +1,4 @@
-"""The parts of docs/integration.md that are made from the code: between `<!-- made: NAME -->` and `<!-- end -->`."""
+"""The parts of the guides in docs/ that are made from the code: between `<!-- made: NAME -->` and `<!-- end -->`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from docs.worked import body, command, events, properties
 from service.adapters.producers import MAX_AHEAD, MAX_SIGNATURE
 from service.config import load_settings
 from service.domain.paper import MAX_SCAN
+from service.domain.presentation import example_contexts
+from service.domain.template_fields import SHAPES
 from service.entrypoints.consumer import MAX_MESSAGE
 from service.pipeline.opening import EXPIRES_AFTER_DAYS
 from service.pipeline.sign import PREPARED_LIFETIME
@@ -112,6 +114,33 @@ def _told(schema: type[Any]) -> str:
     return " ".join((type(schema().fields["data"].schema).__doc__ or "").split())
 
 
+def _template_fields() -> str:
+    """Every name that a template's tags may use, section by section."""
+    parts = []
+    for kind in SHAPES:
+        sections: dict[str, list[str]] = {}
+        _gather(example_contexts(kind)["full"], "", sections)
+        rows = [
+            f"| {f'`{path}`' if path else ''} | {', '.join(f'`{name}`' for name in names)} |"
+            for path, names in sections.items()
+            if names
+        ]
+        parts.append(f'**`kind = "{kind}"`**\n\n| Del | Felter |\n|---|---|\n' + "\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def _gather(node: Mapping[str, Any], path: str, sections: dict[str, list[str]]) -> None:
+    own = sections.setdefault(path, [])
+    for name, inner in node.items():
+        below = f"{path}.{name}" if path else name
+        if isinstance(inner, Mapping):
+            _gather(inner, below, sections)
+        elif isinstance(inner, list):
+            _gather(inner[0], f"{below}.*", sections)
+        else:
+            own.append(name)
+
+
 def _hours(age: timedelta) -> str:
     return f"{age // timedelta(hours=1)} hours"
 
@@ -130,4 +159,5 @@ _PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "events": _events,
     "limits": _limits,
+    "template-fields": _template_fields,
 }

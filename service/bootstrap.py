@@ -9,11 +9,12 @@ Adapters are imported where they are made: `signert show` must not wait for what
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.adapters.directory import DirectoryStore
 from service.config import S3Location, Settings
@@ -21,28 +22,38 @@ from service.domain.agreement import SEAL
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.steps import Capability
-from service.domain.template import Finding
+from service.domain.template import Template
+from service.domain.template_diff import Change, WordVersion
 from service.transport import Broker
 
 if TYPE_CHECKING:
     from service.adapters.s3 import S3Store
     from service.adapters.templates import Catalogue
+    from service.adapters.templates.checks import Tools
+    from service.adapters.templates.workshop import Workshop
+    from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
     from signing import Credential, TrustStore
 
 __all__ = [
     "check_store",
-    "check_template",
+    "compare_templates",
     "event_file",
     "event_publisher",
     "open_broker",
     "open_catalogue",
+    "open_checks",
+    "open_preview",
     "open_services",
     "open_store",
     "open_trust",
+    "open_workshop",
+    "page_pictures",
     "read_certificates",
+    "shown_places",
     "sign_command",
+    "start_template",
     "system_clock",
 ]
 
@@ -85,6 +96,13 @@ def open_catalogue(settings: Settings) -> Catalogue:
     return Catalogue(settings.templates)
 
 
+def open_workshop(settings: Settings) -> Workshop:
+    """The catalogue with the tools of its authors."""
+    from service.adapters.templates.workshop import Workshop
+
+    return Workshop(settings.templates)
+
+
 @contextlib.contextmanager
 def open_broker(settings: Settings) -> Iterator[Broker]:
     """The broker. The embedded one runs at least as long as this context."""
@@ -115,11 +133,79 @@ def event_publisher(broker: Broker) -> Iterator[Publisher]:
         publisher.close()
 
 
-def check_template(catalogue: Catalogue, name: str, version: str) -> Sequence[Finding]:
-    """What is wrong with one template version; empty when nothing is. Raises `TemplateError` when unknown."""
+def start_template(
+    settings: Settings, name: str, *, source: tuple[str, str] | None, version: str | None
+) -> tuple[Path, tuple[str, str], tuple[str, str] | None]:
+    """A new draft in the catalogue: its folder, its name and version, and what it is a copy of."""
     from service.adapters import docx
 
-    return catalogue.check(name, version, word=docx)
+    return open_workshop(settings).start(name, compose=docx.compose, source=source, version=version)
+
+
+@contextlib.contextmanager
+def open_checks(settings: Settings, *, render: bool) -> Iterator[Tools]:
+    """What templates are checked with; with `render`, one LibreOffice for as long as this context."""
+    from service.adapters import docx
+    from service.adapters.fontconfig import installed_font
+    from service.adapters.templates.checks import Tools
+
+    with contextlib.ExitStack() as stack:
+        make = stack.enter_context(open_preview(settings)) if render else None
+        yield Tools(
+            docx, installed_font, (lambda template, data: make(template, data).lost) if make else None
+        )
+
+
+@contextlib.contextmanager
+def open_preview(settings: Settings) -> Iterator[Callable[[Template, Mapping[str, Any]], Preview]]:
+    """Makes previews, with one LibreOffice for as long as this context."""
+    from service.pipeline.preview import preview
+
+    with contextlib.ExitStack() as stack:
+        tools = cache(lambda: _typesetting(settings, stack))
+        yield lambda template, data: preview(tools(), template, data, created=system_clock().now())
+
+
+def shown_places(pdf: bytes) -> bytes:
+    """The PDF with a frame in each place for a signature."""
+    from service.adapters.pdf import show_places
+
+    return show_places(pdf)
+
+
+def page_pictures(pdf: bytes, *, dots_per_inch: int) -> Sequence[bytes]:
+    """A PNG of each page. Raises `ConfigurationError` (`tool_missing`)."""
+    from service.adapters.pdf import page_pictures
+
+    return page_pictures(pdf, dots_per_inch=dots_per_inch)
+
+
+def compare_templates(
+    workshop: Workshop, name: str, old: str, new: str, language: str | None
+) -> Sequence[Change]:
+    """What is different between two versions, in all languages or in one. Raises `TemplateError`."""
+    from service.adapters import docx
+
+    def read(body: bytes) -> WordVersion:
+        return WordVersion(hashlib.sha256(body).hexdigest(), docx.paragraphs(body), docx.variables(body))
+
+    return workshop.compare(name, old, new, read=read, language=language)
+
+
+def _typesetting(settings: Settings, stack: contextlib.ExitStack) -> Typesetting:
+    """What turns data into a PDF; LibreOffice is ended with the stack."""
+    from service.adapters import docx, pdf
+    from service.adapters.office import Office, OfficeSettings
+    from service.pipeline.services import Typesetting
+
+    office = Office(
+        OfficeSettings(
+            soffice=settings.soffice,
+            uno_python=settings.uno_python,
+            timeout_seconds=settings.render_timeout,
+        )
+    )
+    return Typesetting(fill=docx.fill, office=stack.enter_context(office), pdf=pdf)
 
 
 def _devpki_folder(settings: Settings) -> Path:
@@ -180,20 +266,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
 
     with contextlib.ExitStack() as stack:
 
-        def open_typesetting() -> Typesetting:
-            from service.adapters import docx, pdf
-            from service.adapters.office import Office, OfficeSettings
-            from service.pipeline.services import Typesetting
-
-            office = Office(
-                OfficeSettings(
-                    soffice=settings.soffice,
-                    uno_python=settings.uno_python,
-                    timeout_seconds=settings.render_timeout,
-                )
-            )
-            return Typesetting(fill=docx.fill, office=stack.enter_context(office), pdf=pdf)
-
         def open_keys() -> Keys:
             from service.pipeline.services import Keys
             from signing import EvidenceCollector, TimestampClient, open_credential
@@ -227,7 +299,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             publisher=publisher,
             templates=open_catalogue(settings),
             hand_over=hand_over,
-            open_typesetting=open_typesetting if Capability.RENDER in can else None,
+            open_typesetting=(lambda: _typesetting(settings, stack)) if Capability.RENDER in can else None,
             open_keys=open_keys if Capability.SIGN in can else None,
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
             senders=_sender_policy(settings),

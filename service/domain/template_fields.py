@@ -7,10 +7,10 @@ which agreement. Receipt: the fields of `service/domain/receipt.py`. A list stan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["SHAPES"]
+__all__ = ["SHAPES", "leaf_paths"]
 
 _NEED = {"need": "", "measure": "", "responsible": "", "deadline": "", "status": ""}
 _PERSON = {"first_name": "", "last_name": "", "phone": "", "email": ""}
@@ -127,7 +127,8 @@ _RECEIPT_SHAPE: Mapping[str, Any] = {
             "attested_by": "",
         }
     ],
-    "seal": _SIGNATURE,
+    # A seal is on nobody's behalf.
+    "seal": {name: empty for name, empty in _SIGNATURE.items() if name != "on_behalf_of"},
     "document_timestamps": [{"time": "", "authority": ""}],
     "validation": {"indication": "", "report_sha256": "", "storage_key": ""},
     "log": {"seq": "", "sha256": "", "storage_key": ""},
@@ -138,3 +139,14 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
     "declaration": _DECLARATION_SHAPE,
     "receipt": _RECEIPT_SHAPE,
 }
+
+
+def leaf_paths(shape: object, path: str = "") -> Iterator[str]:
+    """The paths of all values of a shape, in order; `*` for the items of a list."""
+    if isinstance(shape, Mapping):
+        for name, inner in shape.items():
+            yield from leaf_paths(inner, f"{path}.{name}" if path else name)
+    elif isinstance(shape, list):
+        yield from leaf_paths(shape[0], f"{path}.*")
+    else:
+        yield path

@@ -6,8 +6,9 @@ Every value that the template prints must be found in the PDF's text: a document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import rfc8785
@@ -22,10 +23,17 @@ from service.domain.template import Template
 from service.errors import CommandRejected, FieldError, NotArchivable, TemplateError
 from service.pipeline.ledger import blob_key
 from service.pipeline.scans import scan_key
-from service.pipeline.services import Services
+from service.pipeline.services import Services, Typesetting
 from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, place_fields
 
-__all__ = ["Typeset", "render_agreement", "render_receipt", "typeset_version"]
+__all__ = [
+    "Typeset",
+    "field_places",
+    "render_agreement",
+    "render_receipt",
+    "typeset",
+    "typeset_version",
+]
 
 RECEIPT_TEMPLATE: Final = ("kvittering", "1.1.0")
 _TOOLTIPS: Final = {
@@ -39,10 +47,14 @@ _DATA_FAULTS: Final = frozenset({"undefined_variable", "value_not_printed", "lab
 
 @dataclass(frozen=True)
 class Typeset:
-    """A document as Word file and as PDF, without fields for signatures."""
+    """A document as Word file and as PDF, without fields for signatures.
+
+    `lost` are the paths of values that should be printed and are not in the PDF's text.
+    """
 
     docx: bytes
     pdf: bytes
+    lost: list[str]
 
 
 def render_agreement(services: Services, agreement: Agreement, _step: Step) -> Draft:
@@ -56,13 +68,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     document = typeset_version(services, agreement, version, version.language)
     # Older templates have a place for every party of the agreement, and every place becomes a field.
     fielded = version.asked if template.manifest.signers_only else version.parties
-    roles = {p.role for p in fielded}
-    places = [
-        FieldPlace(p.role, p.tooltip, link=p.link, width=p.width, height=p.height)
-        for p in template.places
-        if p.role in roles
-    ]
-    pdf = place_fields(document.pdf, [*_organisation_fields(version.language), *places])
+    pdf = place_fields(document.pdf, field_places(template, {p.role for p in fielded}))
     revision = {"sha256": ledger.put_blob(agreement.id, pdf, "pdf"), "bytes": len(pdf)}
     told = {
         "command_id": version.command_id,
@@ -207,18 +213,54 @@ def _typeset(
     attachments: Sequence[Attachment] = (),
     signers: Sequence[str] | None = None,
 ) -> Typeset:
-    tools, manifest = services.typesetting, template.manifest
-    title, language, created = template.title, _LOCALES[template.language], services.clock.now()
+    """The finished document, with everything that was sent in it."""
+    document = typeset(
+        services.typesetting,
+        template,
+        data,
+        identifier=identifier,
+        version=version,
+        created=services.clock.now(),
+        attachments=attachments,
+        signers=signers,
+    )
+    if lost := document.lost:
+        raise TemplateError(
+            f"Template {template.name} {template.version} ({template.language}) does not print: {', '.join(lost)}.",
+            code="value_not_printed",
+            remedy="Add the values to the template, or name them under `unprinted` in its manifest.",
+            detail={"paths": lost},
+        )
+    return document
+
+
+def typeset(
+    tools: Typesetting,
+    template: Template,
+    data: Mapping[str, Any],
+    *,
+    identifier: str,
+    version: int,
+    created: datetime,
+    attachments: Sequence[Attachment] = (),
+    signers: Sequence[str] | None = None,
+) -> Typeset:
+    """The finished document, even when it does not hold all that was sent: see `Typeset.lost`.
+
+    `signers` are the roles that sign it; None for all that the data say.
+    Raises `TemplateError` and `RenderFailed`.
+    """
+    title, language = template.title, _LOCALES[template.language]
     docx = tools.fill(
         template.docx,
         {
             **context(
-                manifest.kind,
+                template.manifest.kind,
                 data,
                 labels=template.labels,
                 language=template.language,
                 field_labels=template.field_labels,
-                unprinted=manifest.unprinted,
+                unprinted=template.manifest.unprinted,
                 signers=signers,
             ),
             "version": str(version),
@@ -230,12 +272,19 @@ def _typeset(
     )
     draft = tools.office.to_pdf(docx, part=3 if attachments else 2)
     pdf = tools.pdf.finish(draft, title=title, language=language, created=created, attachments=attachments)
-    lost = tools.pdf.missing_values(tools.pdf.text(pdf), _printed(template, data))
-    if lost:
-        raise TemplateError(
-            f"Template {template.name} {template.version} ({template.language}) does not print: {', '.join(lost)}.",
-            code="value_not_printed",
-            remedy="Add the values to the template, or name them under `unprinted` in its manifest.",
-            detail={"paths": lost},
-        )
-    return Typeset(docx, pdf)
+    return Typeset(docx, pdf, tools.pdf.missing_values(tools.pdf.text(pdf), _printed(template, data)))
+
+
+def field_places(template: Template, roles: Container[str]) -> list[FieldPlace]:
+    """The fields of a document: the organisation's, which no party fills, and those of the parties there are.
+
+    A courtesy translation has none.
+    """
+    if template.language in template.manifest.courtesy:
+        return []
+    places = [
+        FieldPlace(p.role, p.tooltip, link=p.link, width=p.width, height=p.height)
+        for p in template.places
+        if p.role in roles
+    ]
+    return [*_organisation_fields(template.language), *places]

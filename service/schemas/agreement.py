@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
+
+from marshmallow import Schema
 
 from service.domain.intake_rules import LIMIT_OF_PERCENTAGE
 from service.domain.presentation import ROLES
@@ -19,7 +21,7 @@ from service.schemas.measures import (
 from service.schemas.parties import Parties, Unit
 from service.schemas.text import Email, Phone, Text
 
-__all__ = ["COURTESY_LANGUAGES", "LANGUAGES", "MEASURES", "AgreementSchema", "Template"]
+__all__ = ["COURTESY_LANGUAGES", "LANGUAGES", "MEASURES", "AgreementSchema", "Template", "choices"]
 
 LANGUAGES = ("nb", "nn")
 COURTESY_LANGUAGES = ("en",)
@@ -288,3 +290,15 @@ class AgreementSchema(StrictSchema):
         ),
     )
     """Rules between fields that JSON Schema can say; the service checks them itself."""
+
+
+def choices(schema: Schema | None = None, path: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every field of the agreement that takes one of given words: its path (`*` for items of a list), the words."""
+    for name, field in (schema or AgreementSchema()).fields.items():
+        here = f"{path}.{name}" if path else name
+        if isinstance(field, Choice):
+            yield here, field.choices
+        elif isinstance(field, Obj):
+            yield from choices(field.schema, here)
+        elif isinstance(field, Items) and isinstance(field.inner, Obj):
+            yield from choices(field.inner.schema, f"{here}.*")

@@ -8,8 +8,27 @@ A template's tags are Jinja's: `{{ value }}`, `{% if … %}`, `{% for … %}`. A
 
 from __future__ import annotations
 
+from service.adapters.docx.composing import compose
 from service.adapters.docx.filling import fill
+from service.adapters.docx.looks import looks
 from service.adapters.docx.reading import Link, Properties, properties, signature_links, tags, text
 from service.adapters.docx.safety import unsafe_content
+from service.adapters.docx.structure import paragraphs, pictures, tables
+from service.adapters.docx.variables import variables
 
-__all__ = ["Link", "Properties", "fill", "properties", "signature_links", "tags", "text", "unsafe_content"]
+__all__ = [
+    "Link",
+    "Properties",
+    "compose",
+    "fill",
+    "looks",
+    "paragraphs",
+    "pictures",
+    "properties",
+    "signature_links",
+    "tables",
+    "tags",
+    "text",
+    "unsafe_content",
+    "variables",
+]

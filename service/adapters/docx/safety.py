@@ -7,13 +7,14 @@ Parts are held to a list of what is allowed (ECMA-376 part 1, 11.3), so what nob
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from lxml import etree
 
 from service.adapters.docx.language import tag_findings
 from service.adapters.docx.package import NAMESPACES, W, parse, read_parts
+from service.adapters.docx.styles import enclosing_text
 from service.domain.template import Finding
 from service.errors import TemplateError
 
@@ -114,7 +115,7 @@ def _unsafe_content(docx: bytes) -> tuple[Finding, ...]:
         found = [*_content_types(parts)]
         for name, body in parts.items():
             if name.endswith(".rels"):
-                found += _relationships(name, parse(body))
+                found += _relationships(name, parse(body), parts)
             elif name.endswith(".xml"):
                 found += _elements(name, parse(body))
         if not found:
@@ -154,47 +155,64 @@ def _content_types(parts: dict[str, bytes]) -> Iterator[tuple[str, str]]:
             yield name, "unknown_part"
 
 
-def _relationships(name: str, root: etree._Element) -> Iterator[tuple[str, str]]:
+def _relationships(name: str, root: etree._Element, parts: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     for relation in root.iterfind("rel:Relationship", NAMESPACES):
-        kind, target = relation.get("Type", ""), relation.get("Target", "")
-        where = f"{name}: {relation.get('Id', '')}"
-        if code := _RELATIONSHIPS.get(kind.rpartition("/")[2]):
-            yield where, code
-        elif relation.get("TargetMode", "Internal") != "Internal":
-            if kind != _HYPERLINK or not _SIGNATURE_LINK.fullmatch(target):
-                yield where, "external_target"
-        elif ":" in target or target.startswith(("\\", "//")):
-            yield where, "external_target"
+        if code := _fault_of(relation):
+            yield _user(name, relation.get("Id", ""), parts), code
+
+
+def _fault_of(relation: etree._Element) -> str | None:
+    kind, target = relation.get("Type", ""), relation.get("Target", "")
+    if code := _RELATIONSHIPS.get(kind.rpartition("/")[2]):
+        return code
+    if relation.get("TargetMode", "Internal") != "Internal":
+        is_place = kind == _HYPERLINK and _SIGNATURE_LINK.fullmatch(target)
+        return None if is_place else "external_target"
+    return "external_target" if ":" in target or target.startswith(("\\", "//")) else None
+
+
+def _user(name: str, relation: str, parts: Mapping[str, bytes]) -> str:
+    """Where a relationship is used: part and paragraph; the relationship itself when nothing in the text names it."""
+    part = name.replace("_rels/", "", 1).removesuffix(".rels")
+    if part in parts and part.endswith(".xml"):
+        prefix = f"{{{NAMESPACES['r']}}}"
+        for element in parse(parts[part]).iter("{*}*"):
+            if any(str(k).startswith(prefix) and v == relation for k, v in element.attrib.items()):
+                return enclosing_text(part, element)
+    return f"{name}: {relation}"
 
 
 def _elements(name: str, root: etree._Element) -> Iterator[tuple[str, str]]:
     for element in root.iter("{*}*"):
         local = etree.QName(element).localname
         if code := _ELEMENTS.get(local):
-            yield name, code
+            yield enclosing_text(name, element), code
         elif local == "imagedata" and (element.get("src") or element.get(f"{{{NAMESPACES['r']}}}href")):
-            yield name, "external_target"
-    if not all(_is_passive(instruction) for instruction in _instructions(root)):
-        yield name, "active_field"
+            yield enclosing_text(name, element), "external_target"
+    for element, instruction in _instructions(root):
+        if not _is_passive(instruction):
+            kind = f" [{' '.join(instruction.split())[:30]}]" if instruction.strip() else ""
+            yield f"{enclosing_text(name, element)}{kind}", "active_field"
 
 
-def _instructions(root: etree._Element) -> Iterator[str]:
+def _instructions(root: etree._Element) -> Iterator[tuple[etree._Element, str]]:
     """Every field's instruction (17.16): in `fldSimple`, or over several runs between `fldChar` marks."""
-    open_fields: list[list[str]] = []
+    open_fields: list[tuple[etree._Element, list[str]]] = []
     for element in root.iter(f"{W}fldSimple", f"{W}fldChar", f"{W}instrText", f"{W}delInstrText"):
         kind = element.get(f"{W}fldCharType")
         if element.tag == f"{W}fldSimple":
-            yield element.get(f"{W}instr", "")
+            yield element, element.get(f"{W}instr", "")
         elif kind == "begin":
-            open_fields.append([])
+            open_fields.append((element, []))
         elif kind == "end":
-            yield "".join(open_fields.pop()) if open_fields else ""
+            begin, pieces = open_fields.pop() if open_fields else (element, [])
+            yield begin, "".join(pieces)
         elif kind is None:
             # An instruction outside of a field is nothing that Word writes: it stands as a field of its own.
             if not open_fields:
-                open_fields.append([])
-            open_fields[-1].append(element.text or "")
-    yield from ("".join(instruction) for instruction in open_fields)
+                open_fields.append((element, []))
+            open_fields[-1][1].append(element.text or "")
+    yield from ((begin, "".join(pieces)) for begin, pieces in open_fields)
 
 
 def _is_passive(instruction: str) -> bool:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from service.adapters.templates.checks import WordFiles, check_files
 from service.adapters.templates.manifest import parse_manifest
-from service.domain.template import Finding, Manifest, Template
+from service.domain.template import Manifest, Template
 from service.errors import TemplateError
 
-__all__ = ["LOCK", "Catalogue"]
+__all__ = ["LOCK", "Catalogue", "Key", "is_key", "sha256"]
 
 LOCK = "catalogue.lock"
 _HEADER = (
@@ -22,7 +21,8 @@ _HEADER = (
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _VERSION = re.compile(r"(?:0|[1-9]\d{0,4})\.(?:0|[1-9]\d{0,4})\.(?:0|[1-9]\d{0,4})")
-_LOCK_LINE = re.compile(r"([0-9a-f]{64})  ([a-z0-9-]+)/([0-9.]+)/([A-Za-z0-9._-]+)")
+_FILE = re.compile(r"[A-Za-z0-9._-]+")
+_LOCK_LINE = re.compile(rf"([0-9a-f]{{64}})  ([a-z0-9-]+)/([0-9.]+)/({_FILE.pattern})")
 
 Key = tuple[str, str]
 Hashes = dict[str, str]
@@ -37,18 +37,18 @@ class Catalogue:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._verified: dict[tuple[str, str, str], Template] = {}
 
     def list(self) -> tuple[Manifest, ...]:
         """The manifest of every published version, by name, newest version last. Verifies all hashes."""
-        return tuple(self._manifest(self._files(key)) for key in sorted(self._read_lock(), key=_sort_key))
+        return tuple(self.manifest(self._files(key)) for key in sorted(self.read_lock(), key=_sort_key))
 
     def newest(self, name: str) -> str:
         """The newest published version of that name. Raises `TemplateError` (`unknown_template`)."""
-        versions = [key for key in self._read_lock() if key[0] == name]
+        versions = [key for key in self.read_lock() if key[0] == name]
         if not versions:
-            raise self._unknown(name, "")
+            raise self.unknown(name, "")
         return max(versions, key=_sort_key)[1]
 
     def get(self, name: str, version: str, language: str) -> Template:
@@ -57,7 +57,7 @@ class Catalogue:
         if cached is not None:
             return cached
         files = self._files((name, version))
-        manifest = self._manifest(files)
+        manifest = self.manifest(files)
         if language not in manifest.languages:
             raise TemplateError(
                 f"Template {name} {version} is not there in language {language}.",
@@ -69,55 +69,60 @@ class Catalogue:
         self._verified[name, version, language] = template
         return template
 
-    def check(self, name: str, version: str, *, word: WordFiles) -> Sequence[Finding]:
-        """What is wrong with one version, published or not; empty when nothing is. `word` reads Word files."""
-        found = self._on_disk((name, version))
-        if not found:
-            raise self._unknown(name, version)
-        locked = self._read_lock().get((name, version))
-        findings = []
-        if locked is None:
-            findings.append(
-                Finding(
-                    LOCK,
-                    "template_unpublished",
-                    f"{name} {version} is not in the catalogue's lock.",
-                    "Publish it with `signert templates lock` when it is ready.",
-                )
-            )
-        elif locked != {file: _sha256(body) for file, body in found.items()}:
-            findings.append(
-                Finding(
-                    LOCK,
-                    "template_altered",
-                    f"The files of {name} {version} are not those that were published.",
-                    "Restore them, or publish the change as a new version.",
-                )
-            )
-        return findings + check_files(found, name, version, word)
+    def versions(self, name: str | None = None) -> tuple[Key, ...]:
+        """Every version, published or draft, by name, newest last; also a published one whose files are gone."""
+        keys = set(self._keys_on_disk()) | self.read_lock().keys()
+        return tuple(sorted((k for k in keys if name in (None, k[0])), key=_sort_key))
 
-    def lock(self) -> tuple[Key, ...]:
-        """Publish every version that is not in the lock yet; gives those. Refuses when one that is has changed."""
-        locked = self._read_lock()
+    def is_published(self, name: str, version: str) -> bool:
+        return (name, version) in self.read_lock()
+
+    def resolve(self, name: str, version: str | None = None) -> Key:
+        """The version meant, the newest when none is named. Raises `TemplateError` (`unknown_template`)."""
+        found = [key for key in self.versions(name) if version in (None, key[1])]
+        if not found:
+            raise self.unknown(name, version or "")
+        return found[-1]
+
+    def files(self, name: str, version: str) -> Mapping[str, bytes]:
+        """A version's files: of a draft as they are, of a published one held to the lock."""
+        if self.is_published(name, version):
+            return self._files((name, version))
+        if found := self.on_disk((name, version)):
+            return found
+        raise self.unknown(name, version)
+
+    def lock(self, *keys: Key) -> tuple[Key, ...]:
+        """Fix the hashes of these versions, or of every draft when none is named, without looking at what they hold.
+
+        Gives those that were not published before. Refuses when one that is published has changed.
+        """
+        locked = self.read_lock()
         for key in locked:
             self._files(key)
-        new = sorted(set(self._keys_on_disk()) - locked.keys(), key=_sort_key)
+        new = sorted(set(keys or self._keys_on_disk()) - locked.keys(), key=_sort_key)
         for key in new:
-            files = self._on_disk(key)
-            manifest = self._manifest(files)
+            files = self.on_disk(key)
+            manifest = self.manifest(files)
             if (manifest.name, manifest.version) != key:
                 raise TemplateError(
                     f"The manifest in {'/'.join(key)} names {manifest.name} {manifest.version}.",
                     code="template_manifest",
                     remedy="Name and version are the names of the folders.",
                 )
-            locked[key] = {file: _sha256(body) for file, body in files.items()}
+            if strange := [file for file in files if not _FILE.fullmatch(file)]:
+                raise TemplateError(
+                    f"{'/'.join(key)} holds a file that is no part of a template: {strange[0]}.",
+                    code="unexpected_file",
+                    remedy="Remove it.",
+                )
+            locked[key] = {file: sha256(body) for file, body in files.items()}
         lines = [
             f"{digest}  {name}/{version}/{file}\n"
             for name, version in sorted(locked, key=_sort_key)
             for file, digest in sorted(locked[name, version].items())
         ]
-        path = self._root / LOCK
+        path = self.root / LOCK
         draft = path.with_suffix(".new")
         draft.write_text(_HEADER + "".join(lines), encoding="utf-8")
         os.replace(draft, path)  # noqa: PTH105 — replaces on every platform
@@ -128,19 +133,19 @@ class Catalogue:
     def _files(self, key: Key) -> dict[str, bytes]:
         """The files of a published version, held to the lock."""
         name, version = key
-        locked = self._read_lock().get(key)
-        found = self._on_disk(key)
+        locked = self.read_lock().get(key)
+        found = self.on_disk(key)
         if locked is None:
             if found:
                 raise TemplateError(
                     f"Template {name} {version} is not published.",
                     code="template_unpublished",
-                    remedy="Check it with `signert templates check`, then publish it with `signert templates lock`.",
+                    remedy="Check it with `signert templates check`, then publish it with `signert templates publish`.",
                 )
-            raise self._unknown(name, version)
+            raise self.unknown(name, version)
         for file in sorted(locked.keys() | found.keys()):
             body = found.get(file)
-            if body is None or _sha256(body) != locked.get(file):
+            if body is None or sha256(body) != locked.get(file):
                 what = "is missing" if body is None else "is not as it was published"
                 raise TemplateError(
                     f"Template {name} {version}: {file} {what}.",
@@ -150,11 +155,11 @@ class Catalogue:
                 )
         return found
 
-    def _on_disk(self, key: Key) -> dict[str, bytes]:
+    def on_disk(self, key: Key) -> dict[str, bytes]:
         name, version = key
-        if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+        if not is_key(name, version):
             return {}
-        folder = self._root / name / version
+        folder = self.root / name / version
         if not folder.is_dir():
             return {}
         # Word leaves `~$…` beside an open document, file managers leave dot files: neither belongs to a version.
@@ -165,12 +170,12 @@ class Catalogue:
         }
 
     def _keys_on_disk(self) -> tuple[Key, ...]:
-        folders = (p for p in self._root.glob("*/*") if p.is_dir())
+        folders = (p for p in self.root.glob("*/*") if p.is_dir())
         keys = [(p.parent.name, p.name) for p in folders]
-        return tuple(k for k in keys if _NAME.fullmatch(k[0]) and _VERSION.fullmatch(k[1]))
+        return tuple(k for k in keys if is_key(*k))
 
-    def _read_lock(self) -> dict[Key, Hashes]:
-        path = self._root / LOCK
+    def read_lock(self) -> dict[Key, Hashes]:
+        path = self.root / LOCK
         locked: dict[Key, Hashes] = {}
         try:
             text = path.read_text(encoding="utf-8")
@@ -190,27 +195,32 @@ class Catalogue:
             locked.setdefault((name, version), {})[file] = digest
         return locked
 
-    def _manifest(self, files: Mapping[str, bytes]) -> Manifest:
+    def manifest(self, files: Mapping[str, bytes]) -> Manifest:
         if "manifest.toml" not in files:
             raise TemplateError(
                 "A template version has no manifest.toml.", code="template_manifest", remedy="Add it."
             )
         return parse_manifest(files["manifest.toml"].decode("utf-8"))
 
-    def _unknown(self, name: str, version: str) -> TemplateError:
-        locked = self._read_lock()
-        versions = [v for n, v in sorted(locked, key=_sort_key) if n == name]
+    def unknown(self, name: str, version: str) -> TemplateError:
+        known = self.versions()
+        versions = [v for n, v in known if n == name]
         if versions:
             what = f"Template {name} has no version {version}."
             remedy = f"Choose one of: {', '.join(versions)}."
         else:
             what = f"There is no template {name}."
-            names = sorted({n for n, _ in locked})
+            names = sorted({n for n, _ in known})
             remedy = f"Choose one of: {', '.join(names)}." if names else "The catalogue is empty."
         return TemplateError(what, code="unknown_template", remedy=remedy)
 
 
-def _sha256(body: bytes) -> str:
+def is_key(name: str, version: str) -> bool:
+    """Whether these can be a template's name and version, and so the names of its folders."""
+    return bool(_NAME.fullmatch(name) and _VERSION.fullmatch(version))
+
+
+def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 

@@ -15,7 +15,15 @@ an amendment changed. Bokmål and nynorsk, and English for courtesy translations
 from __future__ import annotations
 
 from service.domain.presentation.changes import Described, describe_changes
-from service.domain.presentation.documents import Kind, context, example_contexts, printed_values
+from service.domain.presentation.documents import (
+    DERIVED,
+    Kind,
+    context,
+    example_contexts,
+    printed_values,
+    shown,
+    signing_roles,
+)
 from service.domain.presentation.formats import (
     OSLO,
     ROLES,
@@ -30,6 +38,7 @@ from service.domain.presentation.formats import (
 )
 
 __all__ = [
+    "DERIVED",
     "OSLO",
     "ROLES",
     "Described",
@@ -46,4 +55,6 @@ __all__ = [
     "organisation_number",
     "percent",
     "printed_values",
+    "shown",
+    "signing_roles",
 ]

@@ -11,10 +11,36 @@ from service.domain.presentation.formats import ROLES, Kind, Labels, Presenter, 
 from service.domain.template_fields import SHAPES
 from service.domain.wage_subsidy import WAGE_SUBSIDIES, calculate, reduction
 
-__all__ = ["Kind", "context", "example_contexts", "printed_values"]
+__all__ = [
+    "DERIVED",
+    "Kind",
+    "context",
+    "example_contexts",
+    "printed_values",
+    "shown",
+    "signing_roles",
+]
 
 _PROTECTED = ("parties.participant.phone", "parties.participant.email")
 _PROTECTION = "parties.participant.address_protection"
+
+
+DERIVED: Mapping[str, tuple[str, ...]] = {
+    **{f"parties.{role}.name": (f"parties.{role}.first_name", f"parties.{role}.last_name") for role in ROLES},
+    "family_relation.answer": ("family_relation.related",),
+    "backdated": ("exceptions.backdated.reason",),
+    **{
+        f"wage_subsidy.{name}": tuple(f"{measure}.{name}" for measure in WAGE_SUBSIDIES)
+        for measure in WAGE_SUBSIDIES
+        for name in SHAPES["agreement"][measure]
+    },
+}
+"""What `context` adds to the agreement's own fields, and the fields that are printed by printing it."""
+
+
+def shown(kind: Kind, path: str, value: object, *, labels: Labels, language: str) -> str:
+    """The display string of one value at its place. Raises `TemplateError` (`label_missing`, `unknown_language`)."""
+    return Presenter(kind, labels, language).show(path, value)
 
 
 def context(
@@ -69,7 +95,8 @@ def context(
         tree["family_relation"]["answer"] = presenter.show("family_relation.related", related)
     tree["chosen"] = {measure: data.get("measure") == measure for measure in _measures()}
     tree["wage_subsidy"] = _wage_subsidy(data, tree, presenter)
-    tree["signs"] = {role: role in _signers(data, signers) for role in ROLES}
+    signing = signing_roles(data) if signers is None else signers
+    tree["signs"] = {role: role in signing for role in ROLES}
     tree["amendment"] = _amendment(data, presenter, field_labels or {}, unprinted)
     return tree
 
@@ -161,9 +188,8 @@ def _is_protected(data: Mapping[str, Any]) -> bool:
     return bool(participant.get("address_protection") != "none")
 
 
-def _signers(data: Mapping[str, Any], signers: Collection[str] | None) -> Collection[str]:
-    if signers is not None:
-        return signers
+def signing_roles(data: Mapping[str, Any]) -> list[str]:
+    """The parties that sign: neither told of an amendment only nor represented by a guardian."""
     parties = data.get("parties", {})
     told = (data.get("amendment") or {}).get("told") or ()
     represented = parties.get("guardian", {}).get("scope") == "for"

@@ -141,6 +141,7 @@ def _label(enumeration: str) -> _Format:
             raise TemplateError(
                 f"The template has no label for {enumeration}.{value}.",
                 code="label_missing",
+                detail={"label": f"{enumeration}.{value}"},
                 remedy=f"Add it to the manifest's labels of every language under {enumeration}.",
             ) from None
 

@@ -5,7 +5,7 @@
     amendments   amend, terminate, diff
     operations   worker, sweep, fsck
     quarantine   quarantine list, show, resubmit
-    templates    templates list, check, lock
+    templates    templates list, new, check, preview, diff, publish
 
 Exit codes: 0 done; `verify` 0, 1 and 2 for TOTAL-PASSED, TOTAL-FAILED and INDETERMINATE; 3 refused or failed, with
 the reason, or found faults; 64 for a wrong call.

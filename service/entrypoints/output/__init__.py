@@ -17,7 +17,14 @@ Progress, errors for people and the log go to standard error.
 from __future__ import annotations
 
 from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
-from service.entrypoints.output.catalogue import findings, locked, templates
+from service.entrypoints.output.catalogue import (
+    differences,
+    findings,
+    previewed,
+    published,
+    started,
+    templates,
+)
 from service.entrypoints.output.errors import error
 from service.entrypoints.output.history import changes, history
 from service.entrypoints.output.logs import start_log
@@ -31,17 +38,20 @@ __all__ = [
     "changes",
     "checked",
     "checking",
+    "differences",
     "error",
     "findings",
     "history",
     "kept_list",
     "kept_message",
     "link",
-    "locked",
+    "previewed",
     "progress",
+    "published",
     "resubmitted",
     "sent",
     "start_log",
+    "started",
     "step_text",
     "swept",
     "templates",
