@@ -16,6 +16,7 @@ from service.domain.presentation import ROLES
 __all__ = [
     "CHANGE_TYPES",
     "TERMINATION",
+    "TERMINATION_REASONS",
     "Change",
     "differences",
     "merged",
@@ -39,6 +40,16 @@ _SIGNS_AGAIN: Mapping[str, tuple[str, ...]] = {
 }
 CHANGE_TYPES: Final = tuple(t for t in _SIGNS_AGAIN if t != TERMINATION)
 """What the command `amend` may name; `terminate` is a command of its own."""
+TERMINATION_REASONS: Final = (
+    "wrongly_registered",
+    "started_in_job",
+    "other_measure",
+    "ill",
+    "did_not_show_up",
+    "expired",
+    "completed",
+    "other",
+)
 
 _CONTACT = ("first_name", "last_name", "phone", "email", "title", "address_protection", "ident", "unit")
 _TOUCHES: Mapping[str, tuple[str, ...]] = {

@@ -6,10 +6,19 @@ command = load_command("submit", payload, today=date.today())
 from service.schemas.commands import (
     COMMAND_SCHEMAS,
     Command,
+    check_version_data,
     load_agreement,
     load_command,
     valid_command_id,
 )
 from service.schemas.events import event_schema
 
-__all__ = ["COMMAND_SCHEMAS", "Command", "event_schema", "load_agreement", "load_command", "valid_command_id"]
+__all__ = [
+    "COMMAND_SCHEMAS",
+    "Command",
+    "check_version_data",
+    "event_schema",
+    "load_agreement",
+    "load_command",
+    "valid_command_id",
+]

@@ -14,7 +14,12 @@ from marshmallow import ValidationError
 from service.domain.intake_rules import check_agreement
 from service.errors import CommandRejected, FieldError
 from service.schemas.agreement import AgreementSchema
-from service.schemas.amending import AmendSchema, TerminateSchema
+from service.schemas.amendments import (
+    AmendmentSection,
+    AmendSchema,
+    TerminateSchema,
+    TerminationSection,
+)
 from service.schemas.fields import Obj, StrictSchema, Uuid, messages_by_path
 from service.schemas.signing import (
     AttachPaperSchema,
@@ -29,6 +34,7 @@ __all__ = [
     "COMMAND_SCHEMAS",
     "Command",
     "SubmitSchema",
+    "check_version_data",
     "load_agreement",
     "load_command",
     "valid_command_id",
@@ -103,6 +109,21 @@ def load_agreement(data: dict[str, Any], *, today: date, root: str) -> dict[str,
     return valid
 
 
+def check_version_data(data: Mapping[str, Any], *, today: date, root: str) -> None:
+    """As `load_agreement`, for the data of any version: with the sections that the service adds.
+
+    Raises `CommandRejected`.
+    """
+    own = {name: data[name] for name in _SECTIONS if name in data}
+    faults = []
+    for name, section in own.items():
+        errors, _ = _check_shape(_schema(_SECTIONS[name]), section)
+        faults += [replace(e, path=f"{root}.{name}.{e.path}") for e in errors]
+    if faults:
+        raise _rejected(faults)
+    load_agreement({k: v for k, v in data.items() if k not in own}, today=today, root=root)
+
+
 def valid_command_id(payload: object) -> str | None:
     """The command's id, even of a payload that is refused; None where there is no valid one."""
     sent = payload.get("command_id") if isinstance(payload, Mapping) else None
@@ -110,6 +131,12 @@ def valid_command_id(payload: object) -> str | None:
         return Uuid("").deserialize(sent)
     except ValidationError:
         return None
+
+
+_SECTIONS: Mapping[str, type[StrictSchema]] = {
+    "amendment": AmendmentSection,
+    "termination": TerminationSection,
+}
 
 
 def _check_rules(

@@ -14,6 +14,7 @@ from marshmallow import Schema, fields
 
 from service.adapters.templates import Catalogue
 from service.domain import presentation, wage_subsidy
+from service.domain.changes import CHANGE_TYPES, TERMINATION, TERMINATION_REASONS
 from service.domain.presentation import (
     Described,
     context,
@@ -25,7 +26,6 @@ from service.domain.presentation import (
 )
 from service.errors import TemplateError
 from service.schemas.agreement import AgreementSchema
-from service.schemas.amended import CHANGE_TYPES, TERMINATION_REASONS
 from service.schemas.fields import Choice
 
 ROOT = Path(__file__).parents[2]
@@ -251,7 +251,7 @@ def test_every_word_of_the_schema_s_choices_has_a_label(language: str) -> None:
             assert shown(path, value, language) != value, f"{path}: {value}"
     assert seen >= 10
     labels = AGREEMENT.labels[language]
-    assert set(labels["change_type"]) == set(CHANGE_TYPES)
+    assert set(labels["change_type"]) == {*CHANGE_TYPES, TERMINATION}
     assert set(labels["termination_reason"]) == set(TERMINATION_REASONS)
 
 

@@ -14,7 +14,7 @@ from service.domain.intake_rules import CEILINGS, ceiling_for
 from service.domain.periods import last_day
 from service.errors import CommandRejected
 from service.schemas import COMMAND_SCHEMAS, Command, load_command, valid_command_id
-from service.schemas.amended import AmendmentSection, TerminationSection
+from service.schemas.amendments import AmendmentSection, TerminationSection
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND_ID = "6f1c2c7e-3b1a-4d7f-9a53-0f0f6a9d2d11"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from service.adapters import docx
 from service.adapters.docx.package import read_parts, write_parts
+from service.adapters.templates import Catalogue
 from service.adapters.templates.checks.accessibility import check_headings
 from service.adapters.templates.checks.appearance import check_contrast, check_fonts, contrast
 from service.domain.presentation import DERIVED, context
+from service.domain.wage_subsidy import WAGE_SUBSIDIES
 from service.domain.word_content import Look, Paragraph
 
 ROOT = Path(__file__).parents[2]
@@ -200,7 +203,7 @@ def test_a_loop_s_names_are_those_of_its_items() -> None:
     }
 
 
-@pytest.mark.parametrize("derived", DERIVED)
+@pytest.mark.parametrize("derived", [path for path in DERIVED if not path.startswith("wage_subsidy.")])
 def test_what_is_derived_follows_what_it_is_derived_from(derived: str) -> None:
     person = {"first_name": "A", "last_name": "B"}
     data = {
@@ -229,3 +232,13 @@ def test_what_is_derived_follows_what_it_is_derived_from(derived: str) -> None:
             node = inner
         node[last] = not node[last] if isinstance(node[last], bool) else f"{node[last]}!"
         assert shown() != before
+
+
+@pytest.mark.parametrize("measure", sorted(WAGE_SUBSIDIES))
+def test_the_wage_subsidy_is_that_of_the_measure(measure: str) -> None:
+    data = json.loads((ROOT / f"examples/{measure}.json").read_text())
+    labels = Catalogue(ROOT / "templates").get("tilretteleggingsavtale", "1.1.0", "nb").labels
+    shown = context("agreement", data, labels=labels, language="nb")
+    for name in data[measure]:
+        assert shown["wage_subsidy"][name] == shown[measure][name] != ""
+        assert f"{measure}.{name}" in DERIVED[f"wage_subsidy.{name}"]

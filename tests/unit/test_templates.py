@@ -267,7 +267,7 @@ DOCUMENT, STYLES, CORE = "word/document.xml", "word/styles.xml", "docProps/core.
     ("where", "old", "new", "codes"),
     [
         (DOCUMENT, "{{ position.title }}", "{{ position.salary }}", {"undefined_variable"}),
-        (DOCUMENT, "{{ position.title }}", "x", {"unused_variable", "language_parity"}),
+        (DOCUMENT, "{{ position.title }}", "x", {"language_parity"}),
         (DOCUMENT, "{{ position.title }}", "{{ position.title }", {"template_syntax"}),
         (DOCUMENT, "{{ position.title }}", "{{ ''.__class__ }}", {"forbidden_tag"}),
         (DOCUMENT, "{{ mentor.tasks }}", "{{ mentor.task }}", {"undefined_variable"}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,7 +11,7 @@ from service.adapters.templates.checks.tools import Renderer, WordFiles
 from service.domain import presentation
 from service.domain.template import Finding, Manifest, Template
 from service.errors import CommandRejected, NotArchivable, TemplateError, UnreadableDocument
-from service.schemas import load_command
+from service.schemas import check_version_data
 
 __all__ = ["FIXED_TIME", "check_printed", "read_sample"]
 
@@ -32,7 +31,7 @@ def read_sample(body: bytes | None, manifest: Manifest) -> tuple[Mapping[str, An
     if manifest.kind != "agreement":
         return sample, []
     try:
-        load_command("submit", {"command_id": str(uuid.uuid4()), "agreement": sample}, today=_today(sample))
+        check_version_data(sample, today=_today(sample), root="agreement")
     except CommandRejected as exc:
         return None, [
             Finding(

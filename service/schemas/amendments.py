@@ -1,4 +1,4 @@
-"""What case systems say of a signed agreement: what is changed, or that it ends."""
+"""Amendments: the commands that change or end a signed agreement, and the sections that they add to its data."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from marshmallow import fields
 
-from service.domain.changes import CHANGE_TYPES
+from service.domain.changes import CHANGE_TYPES, TERMINATION, TERMINATION_REASONS
 from service.domain.presentation import ROLES
-from service.schemas.fields import Choice, IsoDate, Items, Obj, described, fault
+from service.schemas.fields import AnyJson, Choice, IsoDate, Items, Obj, StrictSchema, Whole, described, fault
 from service.schemas.signing import Follows, SigningPlan
 from service.schemas.text import Text
 
-__all__ = ["AmendSchema", "TerminateSchema"]
+__all__ = ["AmendSchema", "AmendmentSection", "TerminateSchema", "TerminationSection"]
 
 MAX_REASON = 1000
 _DEEPEST = 8
@@ -79,16 +79,7 @@ class TerminateSchema(Follows):
     """The command `terminate`: the agreement ends. The adviser signs, all are told."""
 
     reason = Choice(
-        (
-            "wrongly_registered",
-            "started_in_job",
-            "other_measure",
-            "ill",
-            "did_not_show_up",
-            "expired",
-            "completed",
-            "other",
-        ),
+        TERMINATION_REASONS,
         "Why it ends; it is printed.",
         required=True,
     )
@@ -96,3 +87,46 @@ class TerminateSchema(Follows):
     explanation = Text(MAX_REASON, "More on why, in words; it is printed.", multiline=True)
     template_version = _template_version()
     signing = Obj(SigningPlan)
+
+
+# --- what the service adds to the data of a later version; no command may send it ---
+
+MAX_CHANGES = 1000
+
+
+class Change(StrictSchema):
+    """One thing that a version has otherwise than the one before."""
+
+    path = Text(200, "Place in the agreement, with full stops; list items by number from 0.", required=True)
+    before = AnyJson("What it was; null when it was not there.", required=True)
+    after = AnyJson("What it is; null when it is gone.", required=True)
+
+
+class AmendmentSection(StrictSchema):
+    """What the service adds to the data of an amended version, under `amendment`. No command may send it."""
+
+    version = Whole(2, 10_000, "Number of this version.", required=True)
+    supersedes = Whole(1, 10_000, "Number of the signed version that it changes.", required=True)
+    types = Items(
+        Choice((*CHANGE_TYPES, TERMINATION), "A kind of change."),
+        len(CHANGE_TYPES) + 1,
+        "The kinds of change in it.",
+        min_items=1,
+        required=True,
+    )
+    reason = Text(MAX_REASON, "Why, in words; a termination has its own.", multiline=True)
+    asked_by = Choice(
+        ROLES, "Role of the party that asked for it, where that matters; else null.", nullable=True
+    )
+    told = Items(
+        Choice(ROLES, "A role."), len(ROLES), "Parties that are told and do not sign.", required=True
+    )
+    changes = Items(Change, MAX_CHANGES, "Every change, in the agreement's order.", required=True)
+
+
+class TerminationSection(StrictSchema):
+    """What the service adds to the data of a version that ends the agreement, under `termination`."""
+
+    reason = Choice(TERMINATION_REASONS, "Why it ends.", required=True)
+    date = IsoDate("The last day.", required=True)
+    explanation = Text(MAX_REASON, "In words.", multiline=True)
