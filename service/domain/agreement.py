@@ -340,7 +340,7 @@ def fold(entries: Iterable[Entry]) -> Agreement:
         case_reference=first.data["case"]["reference"],
         head=first,
         versions=(_submitted(first),),
-        commands={first.data["command_id"]: first.data["payload_sha256"]},
+        commands=_commands(first),
         declares_for=DeclaresFor(**about) if (about := first.data.get("declares_for")) else None,
     )
     for entry in iterator:
@@ -355,10 +355,13 @@ def advance(agreement: Agreement, entry: Entry) -> Agreement:
     else:
         version = _FOLDS[entry.type](agreement.versions[entry.version - 1], entry)
         versions = (*agreement.versions[: entry.version - 1], version, *agreement.versions[entry.version :])
-    commands = agreement.commands
-    if "command_id" in entry.data:
-        commands = {**commands, entry.data["command_id"]: entry.data["payload_sha256"]}
+    commands = {**agreement.commands, **_commands(entry)}
     return replace(agreement, head=entry, versions=versions, commands=commands)
+
+
+def _commands(entry: Entry) -> dict[str, str]:
+    """The command that this entry is, and the SHA-256 of its payload; empty for what the service does by itself."""
+    return {entry.data["command_id"]: entry.data["payload_sha256"]} if "command_id" in entry.data else {}
 
 
 def _submitted(entry: Entry) -> Version:
@@ -368,7 +371,7 @@ def _submitted(entry: Entry) -> Version:
         changed_at=entry.at,
         expires_after_days=data["signing"]["expires_after_days"],
         number=entry.version,
-        command_id=data["command_id"],
+        command_id=data.get("command_id") or data["caused_by"],
         input_sha256=data["input_sha256"],
         template=data["template"]["name"],
         template_version=data["template"]["version"],
@@ -512,8 +515,8 @@ def _declared(version: Version, entry: Entry) -> Version:
     return _with_declaration(
         replace(version, changed_at=entry.at),
         data["role"],
-        document_sha256=data["document_sha256"],
-        receipt_sha256=data["receipt_sha256"],
+        document_sha256=data["declaration_sha256"],
+        receipt_sha256=data["declaration_receipt_sha256"],
     )
 
 

@@ -81,8 +81,7 @@ def _begin(services: Services, agreement: Agreement, version: Version, declarati
         manifest,
         input_sha256=input_sha256,
         case={"system": agreement.case_system, "reference": agreement.case_reference},
-        command_id=version.command_id,
-        payload_sha256=input_sha256,
+        caused_by=version.command_id,
         declares_for={
             "agreement_id": agreement.id,
             "version": version.number,
@@ -105,7 +104,6 @@ def _content(
     return {
         **kept,
         "id": declaration.agreement_id,
-        "template": {"name": declaration.template, "version": declaration.template_version},
         "parties": {
             declaration.role: parties[declaration.role],
             "employer": {"organisation": parties["employer"]["organisation"]},
@@ -152,13 +150,22 @@ def _outcome(declaration: Agreement, version: Version, role: str) -> Draft | Non
         }
         return Draft(
             "declared",
-            {"role": role, "document_sha256": document, "receipt_sha256": made.receipt_sha256},
+            {
+                "role": role,
+                "declaration_sha256": document,
+                "declaration_receipt_sha256": made.receipt_sha256,
+            },
             (Occurrence("agreement.declared", told),),
         )
     signed = [p.role for p in version.parties if p.status is PartyStatus.SIGNED]
     if made.status is Status.DECLINED:
         told = {"role": role, "reason": "other", "signed": signed}
         return Draft("declined", {"role": role, "reason": "other"}, (Occurrence("agreement.declined", told),))
+    if made.status is Status.REJECTED:  # the log of the declaration ends with the reason
+        code, errors = declaration.head.data["code"], declaration.head.data["errors"]
+        said = {"command_id": version.command_id, "code": code, "message": "the declaration cannot be made"}
+        rejected = Occurrence("agreement.rejected", {**said, "errors": errors})
+        return Draft("rejected", {"step": f"declare:{role}", "code": code, "errors": errors}, (rejected,))
     told = {"reason": "other", "signed": signed}
     return Draft("cancelled", {"reason": "other"}, (Occurrence("agreement.cancelled", told),))
 

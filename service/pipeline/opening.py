@@ -78,7 +78,10 @@ def opening(
     version: int | None = None,
     **more: Any,
 ) -> Draft:
-    """The entry with which a version of `data` begins. The roles in `told` need not sign it."""
+    """The entry with which a version of `data` begins. The roles in `told` need not sign it.
+
+    Whom the template has no place for, a declaration names without asking for a signature.
+    """
     planned = plan.get("parties", {})
     represented = data["parties"].get("guardian", {}).get("scope") == "for"
 
@@ -104,7 +107,9 @@ def opening(
                 "expires_after_days": plan.get("expires_after_days", EXPIRES_AFTER_DAYS),
                 "deadline_days": plan.get("deadline_days"),
             },
-            "parties": [party(role) for role in ROLES if role in data["parties"]],
+            "parties": [
+                party(role) for role in ROLES if role in data["parties"] and role in manifest.parties
+            ],
             **more,
         },
         occurrences,

@@ -59,7 +59,9 @@ class Case:
         story = Story.of(before, self.clock)
         story.rest()
         for declaration in story.agreement.current.declarations:
-            story.append("declared", role=declaration.role, document_sha256="d", receipt_sha256="r")
+            story.append(
+                "declared", role=declaration.role, declaration_sha256="d", declaration_receipt_sha256="r"
+            )
             story.rest()
         for entry in story.entries[len(before) :]:
             self.services.store.create(entry.key, entry.body)

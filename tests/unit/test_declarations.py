@@ -30,7 +30,7 @@ def test_the_declaration_begins_before_anything_else_and_the_others_do_not_wait_
 def test_the_mentor_is_asked_when_it_has_declared() -> None:
     given = story()
     given.rest()
-    given.append("declared", role="mentor", document_sha256="d", receipt_sha256="r")
+    given.append("declared", role="mentor", declaration_sha256="d", declaration_receipt_sha256="r")
     assert given.next == Step(StepKind.REQUEST)
     given.rest()
     assert given.agreement.current.status is Status.SIGNED

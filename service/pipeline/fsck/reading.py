@@ -34,7 +34,15 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
 }
 """Fields of an entry's data that name a blob, and the blob's extension; beside them there are `revision` and `scan`."""
 OTHER_HASHES: Final = frozenset(
-    {"payload_sha256", "template_sha256", "base_sha256", "certificate_sha256", "state_sha256"}
+    {
+        "payload_sha256",
+        "template_sha256",
+        "base_sha256",
+        "certificate_sha256",
+        "state_sha256",
+        "declaration_sha256",
+        "declaration_receipt_sha256",
+    }
 )
 """Fields of an entry's data that are hashes of something that is no blob, or of one that an earlier entry names."""
 
