@@ -28,6 +28,7 @@ _COMMAND_IDS = {
     "cancel": "e65d0b3c-94a7-4c12-8f3b-0a9e7d2c5184",
     "amend": "3b9d6f40-1e27-4a8c-b5d3-6c0f92e8a714",
     "terminate": "97c4e2a8-5f13-4d60-8b7e-d10a63f9c25b",
+    "follow-up-done": "6e1f0b93-c47a-4d25-9e86-2b5d80a7f31c",
 }
 _CERTIFICATE = (
     "MIICbjCCAhSgAwIBAgIQCs6utYxoQOq1TFskVZeZrDAKBggqhkjOPQQDAjB6MQswCQYDVQQGEwJOTzEsMCoGA1UECgwjU2lnbmVy"
@@ -127,9 +128,15 @@ def command(name: str) -> dict[str, Any]:
                 ]
             },
         },
+        "follow-up-done": {
+            "item": "meeting-2036-12-15",
+            "done_on": "2036-12-15",
+            "note": "Alle møtte. Hørselvernet virker.",
+        },
         "terminate": {"version": 2, "reason": "started_in_job", "date": "2037-06-30"},
     }
-    return {**command_id, "agreement_id": AGREEMENT_ID, "version": 1, **fields[name]}
+    version = {} if name == "follow-up-done" else {"version": 1}
+    return {**command_id, "agreement_id": AGREEMENT_ID, **version, **fields[name]}
 
 
 @cache

@@ -305,5 +305,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             senders=_sender_policy(settings),
             sign_automatically=settings.approval == "automatic",
             inspect_scan=_inspect_scan,
+            follow_up_days=settings.follow_up_days,
             abandoned_after=timedelta(seconds=settings.abandoned_after),
         )

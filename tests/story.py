@@ -82,7 +82,17 @@ class Story:
         return next_step(self.agreement, self.clock.now())
 
     def append(self, type: str, **data: Any) -> None:
-        last, version = self.entries[-1], self.agreement.current.number
+        self._append(type, self.agreement.current.number, data)
+
+    def amend(self, **data: Any) -> None:
+        """Open a version like the first one but for `data`."""
+        number = len(self.agreement.versions) + 1
+        self._append(
+            "amended", number, {**self.entries[0].data, "command_id": f"c-{len(self.entries)}", **data}
+        )
+
+    def _append(self, type: str, version: int, data: Mapping[str, Any]) -> None:
+        last = self.entries[-1]
         self.entries.append(
             following(last, id=f"e-{last.seq + 1}", at=self.now, type=type, version=version, data=data)
         )
@@ -131,8 +141,8 @@ class Story:
                 )
             case StepKind.COLLECT | StepKind.GIVE_UP:
                 self._end_wait(step)
-            case StepKind.REMIND:
-                self.append("reminded", what=field, end=end_of(version), waiting=[])
+            case StepKind.FOLLOW_UP | StepKind.REMIND:
+                self._tell(step)
             case StepKind.AUGMENT:
                 self.append("augmented", revision=revision)
             case StepKind.VERIFY:
@@ -166,6 +176,14 @@ class Story:
             answer_sha256="v",
             evidence_sha256=None,
         )
+
+    def _tell(self, step: Step) -> None:
+        if step.kind is StepKind.REMIND:
+            end = end_of(self.agreement.current)
+            self.append("reminded", what=step.field, end=end, waiting=[])
+        else:
+            what, _, item = str(step.field).partition(":")
+            self.append("follow-up-told", item=item, what=what)
 
     def _request(self, version: Version, party: Party) -> dict[str, Any]:
         deadline = self._in(timedelta(days=party.deadline_days)) if party.deadline_days else None

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from service.domain.changes import TERMINATION
+from service.domain.follow_up import NO_FOLLOW_UP, FollowUp
 from service.domain.log import Entry
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Approval",
     "Declaration",
     "DeclaresFor",
+    "Done",
     "Method",
     "Paper",
     "Party",
@@ -215,6 +217,14 @@ class DeclaresFor:
 
 
 @dataclass(frozen=True)
+class Done:
+    """That an item of the follow-up is done: on which day. `values_sha256` names the command, which may have a note."""
+
+    on: str
+    values_sha256: str | None
+
+
+@dataclass(frozen=True)
 class Version:
     """One version of the agreement. Hashes are SHA-256 in hex and name blobs of the agreement."""
 
@@ -235,6 +245,7 @@ class Version:
     change: tuple[str, ...] = ()
     """What kinds of change (see `changes.py`); none in the first version."""
     declarations: tuple[Declaration, ...] = ()
+    follow_up: FollowUp = NO_FOLLOW_UP
     reported: bool = False
     """For a declaration: that the agreement it is for knows what became of it."""
     warned: frozenset[tuple[str, str]] = frozenset()
@@ -316,6 +327,10 @@ class Agreement:
     """Command id to the SHA-256 of its payload, for every command in the log."""
     declares_for: DeclaresFor | None = None
     """Set when this is no agreement between parties, but a declaration for one."""
+    told: frozenset[tuple[str, str]] = frozenset()
+    """Items of the follow-up that were told, by id, and as what (see `due.Telling`); ids hold over versions."""
+    done: Mapping[str, Done] = field(default_factory=dict)
+    """Items of the follow-up that are done, by id."""
 
     @property
     def current(self) -> Version:
@@ -350,8 +365,11 @@ def fold(entries: Iterable[Entry]) -> Agreement:
 
 def advance(agreement: Agreement, entry: Entry) -> Agreement:
     """The state after one more entry."""
+    versions = agreement.versions
     if entry.type == "amended":
-        versions = (*agreement.versions, _submitted(entry))
+        versions = (*versions, _submitted(entry))
+    elif entry.type in _WHOLE_FOLDS:
+        agreement = _WHOLE_FOLDS[entry.type](agreement, entry)
     else:
         version = _FOLDS[entry.type](agreement.versions[entry.version - 1], entry)
         versions = (*agreement.versions[: entry.version - 1], version, *agreement.versions[entry.version :])
@@ -383,6 +401,7 @@ def _submitted(entry: Entry) -> Version:
             Declaration(d["role"], d["agreement_id"], d["template"]["name"], d["template"]["version"])
             for d in data.get("declarations", ())
         ),
+        follow_up=FollowUp.from_data(data),
     )
 
 
@@ -608,6 +627,18 @@ def _signed(version: Version, entry: Entry) -> Version:
         signed_at=entry.at,
     )
 
+
+def _follow_up_told(agreement: Agreement, entry: Entry) -> Agreement:
+    return replace(agreement, told=agreement.told | {(entry.data["item"], entry.data["what"])})
+
+
+def _follow_up_done(agreement: Agreement, entry: Entry) -> Agreement:
+    done = Done(entry.data["done_on"], entry.data.get("values_sha256"))
+    return replace(agreement, done={**agreement.done, entry.data["item"]: done})
+
+
+_WHOLE_FOLDS = {"follow-up-told": _follow_up_told, "follow-up-done": _follow_up_done}
+"""Entries that are about the agreement, whichever version is current."""
 
 _FOLDS = {
     "rendered": _rendered,

@@ -82,7 +82,7 @@ class Draft:
     data: Mapping[str, Any]
     occurrences: tuple[Occurrence, ...] = ()
     version: int | None = None
-    """The version that the entry opens; None when it is about the current one."""
+    """The version that the entry opens or is about; None when it is about the current one."""
 
 
 @dataclass(frozen=True)

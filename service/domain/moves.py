@@ -21,7 +21,7 @@ from service.domain.agreement import (
 )
 from service.domain.log import Draft, Occurrence, timestamp
 from service.domain.paper import NOT_ON_PAPER
-from service.domain.presentation import OSLO
+from service.domain.periods import norwegian_date
 from service.domain.steps import end_of
 from service.errors import CommandRejected, FieldError
 
@@ -33,6 +33,7 @@ __all__ = [
     "cancel",
     "decline",
     "end_authorization",
+    "follow_up_done",
     "receive_answer",
 ]
 
@@ -242,10 +243,10 @@ def attach_paper(
     if moment >= end_of(version):
         raise _refused("deadline_passed", "roles", "The time for signing is over.")
     day = date.fromisoformat(signed_on)
-    if day > now.astimezone(OSLO).date():
+    if day > norwegian_date(now):
         raise _refused("date_in_future", "signed_on", "Send the day on which the paper was signed.")
     assert version.rendered_at is not None
-    if day < datetime.fromisoformat(version.rendered_at).astimezone(OSLO).date():
+    if day < norwegian_date(datetime.fromisoformat(version.rendered_at)):
         raise _refused(
             "date_before_document",
             "signed_on",
@@ -348,6 +349,31 @@ def amendable(agreement: Agreement, *, number: int | None) -> Version:
     if number is not None and number != base.number:
         raise _refused("another_version", "version", f"The version in force is {base.number}.")
     return base
+
+
+def follow_up_done(agreement: Agreement, *, item: str, done_on: str, now: datetime) -> Draft:
+    """The command `follow-up-done`: an item of the follow-up is done. No new version comes of it."""
+    version = agreement.in_force
+    if version is None:
+        raise _refused("not_in_force", "agreement_id", "Nothing is signed yet. Wait for agreement.signed.")
+    found = next((i for i in version.follow_up.items if i.id == item), None)
+    if found is None:
+        raise _refused(
+            "no_such_item",
+            "item",
+            f"Version {version.number} has none of this id. Send one that an event has named.",
+        )
+    if item in agreement.done:
+        raise _refused("already_done", "item", "It was recorded as done before; nothing more is needed.")
+    if done_on > norwegian_date(now).isoformat():
+        raise _refused("date_in_future", "done_on", "Send it on the day when it is done, or after.")
+    told = {"item": found.as_json(), "done_on": done_on}
+    return Draft(
+        "follow-up-done",
+        {"item": item, "done_on": done_on},
+        (Occurrence("agreement.follow-up-done", told),),
+        version.number,
+    )
 
 
 def _signed(version: Version) -> list[str]:

@@ -1,11 +1,20 @@
-"""Periods of whole months."""
+"""Days in Norway, and periods of whole months."""
 
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
 
-__all__ = ["last_day"]
+__all__ = ["OSLO", "last_day", "norwegian_date"]
+
+OSLO: Final = ZoneInfo("Europe/Oslo")
+
+
+def norwegian_date(moment: datetime) -> date:
+    """The day that it is in Norway at that moment."""
+    return moment.astimezone(OSLO).date()
 
 
 def last_day(start: date, months: int) -> date:

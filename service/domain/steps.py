@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from service.domain.agreement import SEAL, Agreement, Method, Party, Status, Version
+from service.domain.due import telling, telling_times
 from service.domain.log import timestamp
 
 __all__ = ["Capability", "Step", "StepKind", "end_of", "next_step", "wakes"]
@@ -21,6 +22,8 @@ class Capability(StrEnum):
 
 
 class StepKind(StrEnum):
+    FOLLOW_UP = "follow-up"
+    """Tell what is due by the version in force, or overdue."""
     DECLARE = "declare"
     """Begin the declaration that a party signs first."""
     WITHDRAW = "withdraw"
@@ -51,7 +54,7 @@ WARNINGS: Mapping[str, timedelta] = {"day": timedelta(days=1), "week": timedelta
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do for a version; `field` is the signature field, or which reminder."""
+    """One thing to do for a version; `field` is the signature field, or which reminder, or what to tell of an item."""
 
     kind: StepKind
     field: str | None = None
@@ -66,6 +69,10 @@ class Step:
 
 def next_step(agreement: Agreement, now: datetime) -> Step | None:
     """What is to be done now, or None when the agreement rests: at its end, or until somebody acts."""
+    if follow_up := telling(agreement, now):
+        # First of all: an amendment that cannot be signed now must not hold back what was agreed before.
+        what, item = follow_up
+        return Step(StepKind.FOLLOW_UP, f"{what}:{item.id}")
     version = agreement.current
     if version.status.is_open:
         waiting = next((d for d in version.declarations if not d.requested), None)
@@ -165,10 +172,11 @@ def _before(end: str, early: timedelta) -> str:
 def wakes(agreement: Agreement) -> list[tuple[str, str]]:
     """When a resting agreement is to be looked at again, and what for: `[(time, what)]`, in order of time."""
     version = agreement.current
+    found = [(moment, "follow") for moment in sorted(set(telling_times(agreement)))]
     if version.status is not Status.SIGNING:
-        return []
+        return found
     end = end_of(version)
-    found = [(end, "expire"), *((moment, what) for what, moment in _warnings(version, end))]
+    found += [(end, "expire"), *((moment, what) for what, moment in _warnings(version, end))]
     if version.prepared and version.prepared.lease_until:
         found.append((version.prepared.lease_until, "lease"))
     return sorted(found)

@@ -16,9 +16,11 @@ from service.domain.agreement import Agreement, Version
 from service.domain.changes import TERMINATION, Change, differences, merged, signing_again, types_covering
 from service.domain.log import Draft, Occurrence
 from service.domain.moves import amendable
-from service.domain.presentation import OSLO, ROLES
+from service.domain.periods import norwegian_date
+from service.domain.presentation import ROLES
 from service.errors import CommandRejected, FieldError
 from service.pipeline.declare import declarations
+from service.pipeline.follow_up import plan_follow_up
 from service.pipeline.opening import check_plan, fitting_template, opening
 from service.pipeline.services import Services
 from service.schemas import load_agreement
@@ -35,7 +37,7 @@ def amend(services: Services, agreement: Agreement, values: Mapping[str, Any]) -
     """The command `amend`. Raises `CommandRejected`."""
     base = amendable(agreement, number=values.get("version"))
     before = _content(services, agreement, base)
-    today = services.clock.now().astimezone(OSLO).date()
+    today = norwegian_date(services.clock.now())
     if today.isoformat() > before["period"]["end"]:
         raise _refused(
             "agreement_id", "period_over", "The agreement's end date has passed; send a new agreement."
@@ -110,6 +112,7 @@ def _opened(
         manifest,
         input_sha256=services.ledger.put_blob(agreement.id, rfc8785.dumps(data), "json"),
         told=told,
+        follow_up=plan_follow_up(services, after, agreement=agreement, base=base),
         occurrences=(Occurrence("agreement.amended", sent),),
         version=number,
         supersedes=base.number,
@@ -135,7 +138,7 @@ def _template(services: Services, before: Mapping[str, Any], asked: str | None) 
 
 def _made_on(agreement: Agreement) -> date:
     """The day from which dates are judged: a start that was in time stays in time."""
-    return datetime.fromisoformat(agreement.versions[0].opened_at).astimezone(OSLO).date()
+    return norwegian_date(datetime.fromisoformat(agreement.versions[0].opened_at))
 
 
 def _person(data: Mapping[str, Any], role: str) -> tuple[object, object]:

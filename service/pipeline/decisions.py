@@ -86,6 +86,10 @@ def decide(services: Services, agreement: Agreement, name: str, values: Mapping[
             return amend(services, agreement, values)
         case "terminate":
             return terminate(services, agreement, values)
+        case "follow-up-done":
+            return moves.follow_up_done(
+                agreement, item=values["item"], done_on=values["done_on"], now=services.clock.now()
+            )
         case "cancel":
             return moves.cancel(agreement, number=number, reason=values["reason"])
     raise AssertionError(name)

@@ -18,7 +18,7 @@ from service.domain.agreement import Agreement, advance, fold
 from service.domain.log import Draft, Entry, Occurrence, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, authorization, declare, render, sign, waiting
+from service.pipeline import archive, authorization, declare, follow_up, render, sign, waiting
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
@@ -35,6 +35,7 @@ StepFunction = Callable[[Services, Agreement, Step], Draft]
 Observer = Callable[[Entry], None]
 
 _STEPS: Mapping[StepKind, StepFunction] = {
+    StepKind.FOLLOW_UP: follow_up.tell_follow_up,
     StepKind.DECLARE: declare.request_declaration,
     StepKind.WITHDRAW: declare.withdraw_declaration,
     StepKind.REPORT: declare.report_declaration,
@@ -80,6 +81,9 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
     entries = ledger.read(marker.agreement_id)
     agreement = fold(entries)
     told = min(marker.since, len(entries))  # the first entry whose events may not be published
+    if marker.since > told:  # of a run that began without a look at the log
+        marker = replace(marker, since=told)
+        services.workbook.save(marker)  # before the first entry: after a crash, the next run must publish it
     doing = "publish"
     try:
         for entry in entries[told:]:
@@ -99,7 +103,8 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 return Outcome(Rest.HANDED_OVER, agreement, capability=step.capability)
             try:
                 draft = _attempt(services, agreement, step)
-                added = [ledger.append(agreement.id, agreement.head, draft, version=agreement.current.number)]
+                number = draft.version or agreement.current.number
+                added = [ledger.append(agreement.id, agreement.head, draft, version=number)]
             except Raced:
                 added = ledger.read_after(agreement.head)
             doing = "publish"

@@ -17,7 +17,7 @@ from typing import Any
 import rfc8785
 
 from service.domain.agreement import fold
-from service.domain.presentation import OSLO
+from service.domain.periods import norwegian_date
 from service.domain.sender import Sender
 from service.errors import (
     AlreadyExists,
@@ -27,6 +27,7 @@ from service.errors import (
 )
 from service.pipeline.decisions import decide
 from service.pipeline.declare import declarations
+from service.pipeline.follow_up import plan_follow_up
 from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.opening import check_plan, fitting_template, opening
@@ -156,7 +157,7 @@ def _sender(services: Services, name: str, payload: object, signature: object) -
 def _claim(
     services: Services, name: str, payload: object, digest: str | None, sender: Sender | None
 ) -> Claim:
-    command = load_command(name, payload, today=services.clock.now().astimezone(OSLO).date())
+    command = load_command(name, payload, today=norwegian_date(services.clock.now()))
     agreement_id = _agreement_meant(services, command, sender)
     if digest is None:
         raise CommandRejected(
@@ -274,6 +275,7 @@ def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -
         values.get("signing", {}),
         manifest,
         input_sha256=services.ledger.put_blob(claim.agreement_id, rfc8785.dumps(data), "json"),
+        follow_up=plan_follow_up(services, data),
         case={"system": data["case"]["system"], "reference": data["case"]["reference"]},
         declarations=declaring,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from service.domain.follow_up import FollowUp
 from service.domain.log import Draft, Occurrence
 from service.domain.presentation import ROLES
 from service.domain.template import Manifest
@@ -74,13 +75,15 @@ def opening(
     *,
     input_sha256: str,
     told: Collection[str] = (),
+    follow_up: FollowUp | None = None,
     occurrences: tuple[Occurrence, ...] = (),
     version: int | None = None,
     **more: Any,
 ) -> Draft:
     """The entry with which a version of `data` begins. The roles in `told` need not sign it.
 
-    Whom the template has no place for, a declaration names without asking for a signature.
+    Whom the template has no place for, a declaration names without asking for a signature. `follow_up` is what comes
+    after, where it is an agreement between parties.
     """
     planned = plan.get("parties", {})
     represented = data["parties"].get("guardian", {}).get("scope") == "for"
@@ -110,6 +113,7 @@ def opening(
             "parties": [
                 party(role) for role in ROLES if role in data["parties"] and role in manifest.parties
             ],
+            **(follow_up.as_data() if follow_up else {}),
             **more,
         },
         occurrences,

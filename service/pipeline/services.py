@@ -110,6 +110,8 @@ class Services:
     """Whether a party whose key is at hand signs when it is its turn, where the agreement does not say how."""
     inspect_scan: Callable[[bytes, str], ScanFault | None] = _nothing_to_inspect_with
     """What is wrong with a file as a scan of this media type, opened with limits."""
+    follow_up_days: int = 7
+    """How many days before its date an item of the follow-up is told as due, in versions that begin from now on."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 

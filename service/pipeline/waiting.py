@@ -58,12 +58,17 @@ class Due:
         )
 
 
+_WAKES = 4
+"""How many are written at a time. At each of them the next are; a plan may have a meeting each week for years."""
+
+
 def note_wakes(services: Services, agreement: Agreement) -> None:
     """Write down when a resting agreement is to be looked at again."""
     now = timestamp(services.clock.now())
-    for moment, what in wakes(agreement):
-        if moment <= now:  # done, or nothing to do
-            continue
+    ahead = [
+        (moment, what) for moment, what in wakes(agreement) if moment > now
+    ]  # else done, or nothing to do
+    for moment, what in ahead[:_WAKES]:
         found = Due(agreement.id, _next_minute(datetime.fromisoformat(moment)), what)
         with contextlib.suppress(AlreadyExists):
             services.store.create(found.key, b"")

@@ -21,6 +21,7 @@ from service.schemas.amendments import (
     TerminationSection,
 )
 from service.schemas.fields import Obj, StrictSchema, Uuid, messages_by_path
+from service.schemas.following import FollowUpDoneSchema
 from service.schemas.signing import (
     AttachPaperSchema,
     CancelSchema,
@@ -177,6 +178,7 @@ COMMAND_SCHEMAS: Mapping[str, type[StrictSchema]] = {
     "cancel": CancelSchema,
     "amend": AmendSchema,
     "terminate": TerminateSchema,
+    "follow-up-done": FollowUpDoneSchema,
 }
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service.domain.changes import CHANGE_TYPES, TERMINATION
+from service.domain.follow_up import FollowUpKind
 from service.domain.paper import EXTENSIONS
 from service.domain.presentation import ROLES
 from service.schemas.agreement import Template
 from service.schemas.fields import Choice, IsoDate, Items, Obj, StrictSchema, Uuid, Whole
+from service.schemas.following import item_id
 from service.schemas.text import Text
 
 __all__ = ["EVENT_SCHEMAS", "event_schema"]
@@ -323,6 +325,33 @@ class TerminatedData(VersionData):
     supersedes = Whole(1, MAX_VERSION, "The version that was in force.", required=True)
 
 
+class FollowUpItem(StrictSchema):
+    """A meeting, a point of evaluation or a commitment of NAV's. What it is about, the agreement says."""
+
+    id = item_id()
+    kind = Choice([str(kind) for kind in FollowUpKind], "What it is.", required=True)
+    date = IsoDate("When it takes place, or is to be done at the latest.", required=True)
+
+
+class FollowUpDueData(VersionData):
+    """An item of the follow-up is due soon. It is told once."""
+
+    item = Obj(FollowUpItem, required=True)
+
+
+class CommitmentOverdueData(VersionData):
+    """A commitment's deadline has passed, and it is not recorded as done. It is told once."""
+
+    item = Obj(FollowUpItem, required=True)
+
+
+class FollowUpDoneData(VersionData):
+    """An item of the follow-up was recorded as done."""
+
+    item = Obj(FollowUpItem, required=True)
+    done_on = IsoDate("The day when it was done.", required=True)
+
+
 class Event(StrictSchema):
     """The envelope that every event has (CloudEvents 1.0)."""
 
@@ -462,6 +491,27 @@ class AgreementTerminated(Event):
     data = Obj(TerminatedData, required=True)
 
 
+class AgreementFollowUpDue(Event):
+    """Something of the follow-up is due soon."""
+
+    type = _type("agreement.follow-up-due")
+    data = Obj(FollowUpDueData, required=True)
+
+
+class AgreementCommitmentOverdue(Event):
+    """A commitment is overdue."""
+
+    type = _type("agreement.commitment-overdue")
+    data = Obj(CommitmentOverdueData, required=True)
+
+
+class AgreementFollowUpDone(Event):
+    """Something of the follow-up is done."""
+
+    type = _type("agreement.follow-up-done")
+    data = Obj(FollowUpDoneData, required=True)
+
+
 EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.rejected": AgreementRejected,
     "agreement.rendered": AgreementRendered,
@@ -479,6 +529,9 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.amended": AgreementAmended,
     "agreement.superseded": AgreementSuperseded,
     "agreement.terminated": AgreementTerminated,
+    "agreement.follow-up-due": AgreementFollowUpDue,
+    "agreement.commitment-overdue": AgreementCommitmentOverdue,
+    "agreement.follow-up-done": AgreementFollowUpDone,
 }
 
 

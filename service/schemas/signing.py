@@ -11,6 +11,7 @@ from service.schemas.fields import Choice, Flag, IsoDate, Items, Obj, StrictSche
 from service.schemas.text import Text
 
 __all__ = [
+    "About",
     "AttachPaperSchema",
     "CancelSchema",
     "CompleteSignatureSchema",
@@ -112,7 +113,7 @@ class OnBehalf(StrictSchema):
     informed = Flag("That the party is informed and agrees; only true is taken.", required=True)
 
 
-class Follows(StrictSchema):
+class About(StrictSchema):
     """A command about an agreement that is there."""
 
     command_id = Uuid(
@@ -120,6 +121,11 @@ class Follows(StrictSchema):
         required=True,
     )
     agreement_id = Uuid("The agreement.", required=True)
+
+
+class Follows(About):
+    """A command about one version of an agreement that is there."""
+
     version = Whole(1, MAX_VERSION, "The version that is meant; the current one when left out.")
 
 

@@ -10,13 +10,13 @@ import json
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.domain.presentation import OSLO
+from service.domain.periods import norwegian_date
 from signing import PreparedRevision
 from tests import scans
 from tests.cscserver import RemoteCredential, config_file, serve_csc, visit
@@ -225,7 +225,7 @@ def test_the_participant_signs_a_printed_copy_and_the_adviser_attests_the_scan(
     assert "NOT SIGNED BY ALL" in fetched.stderr
     assert [s["field"] for s in service.json("verify", copy, ok=2)["signatures"]] == ["seal"]
     assert case.refused("fetch", case.id, "-o", tmp_path / "signed.pdf")[0] == "not_found"
-    today = datetime.now(OSLO).date().isoformat()
+    today = norwegian_date(datetime.now(UTC)).isoformat()
     attach = ("attach-paper", case.id, "--role", "participant", "--signed-on", today, "--scan")
     scan.write_bytes(b"not a scan")
     assert case.refused(*attach, scan)[0] == "scan_type_differs"

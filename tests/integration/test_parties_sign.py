@@ -19,7 +19,7 @@ import pytest
 
 from service.config import load_settings
 from service.domain.agreement import Agreement, Method, PartyStatus, Status, fold
-from service.domain.presentation import OSLO
+from service.domain.periods import norwegian_date
 from service.errors import CommandRejected
 from service.pipeline.archive import check_against_log
 from service.pipeline.drive import Rest, drive
@@ -417,7 +417,7 @@ def test_a_participant_signs_on_paper_and_the_adviser_attests_it(
     ledger, version = case.services.ledger, case.agreement.current
     sealed = next(r for r in version.revisions if r.field == "seal")
     photo = scans.pixels(ledger.get_blob(case.id, sealed.sha256, "pdf"), "jpeg")
-    today = case.clock.now().astimezone(OSLO).date().isoformat()
+    today = norwegian_date(case.clock.now()).isoformat()
     paper = {"roles": ["participant"], "signed_on": today}
     inside = base64.b64encode(photo).decode()
     case.send("attach-paper", **paper, scan=scans.named(photo, "image/jpeg", content_base64=inside))

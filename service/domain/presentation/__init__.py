@@ -25,7 +25,6 @@ from service.domain.presentation.documents import (
     signing_roles,
 )
 from service.domain.presentation.formats import (
-    OSLO,
     ROLES,
     Labels,
     amount,
@@ -39,7 +38,6 @@ from service.domain.presentation.formats import (
 
 __all__ = [
     "DERIVED",
-    "OSLO",
     "ROLES",
     "Described",
     "Kind",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
+from service.domain.periods import OSLO
 from service.domain.presentation.words import NBSP, Words, words_of
 from service.domain.wage_subsidy import WAGE_SUBSIDIES
 from service.errors import TemplateError
@@ -36,8 +36,6 @@ Labels = Mapping[str, Mapping[str, str]]
 
 ROLES = ("participant", "guardian", "employer", "mentor", "organiser", "adviser", "decider")
 """Every role that may sign, in the order in which documents list them."""
-
-OSLO = ZoneInfo("Europe/Oslo")
 
 
 # --- single values ---

@@ -3,6 +3,7 @@
     agreements   submit, run, show, fetch, verify
     parties      sign, complete, attach-paper, decline, cancel
     amendments   amend, terminate, diff
+    follow_up    follow-up
     operations   worker, sweep, fsck
     quarantine   quarantine list, show, resubmit
     templates    templates list, new, check, preview, diff, publish
@@ -22,7 +23,15 @@ from typing import TYPE_CHECKING, TypeGuard
 import click
 
 from service.config import load_settings
-from service.entrypoints.cli import agreements, amendments, operations, parties, quarantine, templates
+from service.entrypoints.cli import (
+    agreements,
+    amendments,
+    follow_up,
+    operations,
+    parties,
+    quarantine,
+    templates,
+)
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
 from service.entrypoints.output import error
 from service.errors import SignertError
@@ -49,6 +58,7 @@ for _command in (
     *agreements.COMMANDS,
     *parties.COMMANDS,
     *amendments.COMMANDS,
+    *follow_up.COMMANDS,
     *operations.COMMANDS,
     quarantine.GROUP,
     templates.GROUP,

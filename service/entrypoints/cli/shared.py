@@ -14,6 +14,7 @@ import click
 from service.bootstrap import open_store, system_clock
 from service.config import Settings
 from service.domain.agreement import Agreement, fold
+from service.domain.due import open_items
 from service.domain.log import Entry
 from service.entrypoints import output
 from service.errors import NotFound, SignertError
@@ -126,7 +127,11 @@ def show_agreement(settings: Settings, agreement: Agreement, *, as_json: bool) -
     ledger = open_ledger(settings)
     markers = open_workbook(ledger).of(agreement.id)
     output.agreement(
-        agreement, ledger.read(agreement.id), [m.parked for m in markers if m.parked], as_json=as_json
+        agreement,
+        ledger.read(agreement.id),
+        [m.parked for m in markers if m.parked],
+        open_items(agreement, system_clock().now()),
+        as_json=as_json,
     )
 
 

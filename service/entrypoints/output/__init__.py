@@ -26,6 +26,7 @@ from service.entrypoints.output.catalogue import (
     templates,
 )
 from service.entrypoints.output.errors import error
+from service.entrypoints.output.follow_up import follow_up
 from service.entrypoints.output.history import changes, history
 from service.entrypoints.output.logs import start_log
 from service.entrypoints.output.operations import checked, checking, swept
@@ -41,6 +42,7 @@ __all__ = [
     "differences",
     "error",
     "findings",
+    "follow_up",
     "history",
     "kept_list",
     "kept_message",

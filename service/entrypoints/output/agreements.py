@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.domain.agreement import ATTESTER, SEAL, Agreement, Party, PartyStatus, Status, Version
+from service.domain.follow_up import Item
 from service.domain.log import Entry
 from service.domain.presentation import ROLES
 from service.domain.steps import end_of
@@ -54,9 +55,21 @@ def wrote(paths: Sequence[Path], sha256: str, *, note: str = "", as_json: bool) 
         click.echo(note, err=True)
 
 
-def agreement(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parked], *, as_json: bool) -> None:
+_DUE_NEXT = 5
+"""Items of the follow-up that are shown with the agreement; `signert follow-up` has all."""
+
+
+def agreement(
+    found: Agreement,
+    entries: Sequence[Entry],
+    parked: Sequence[Parked],
+    due: Sequence[Item],
+    *,
+    as_json: bool,
+) -> None:
+    """`due` is what is still to be done of the follow-up, by date."""
     if as_json:
-        print_json(_agreement_json(found, entries, parked))
+        print_json(_agreement_json(found, entries, parked, due))
         return
     version = found.current
     click.echo(f"Agreement {found.id}")
@@ -92,9 +105,15 @@ def agreement(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parke
         click.echo("Documents")
         for name, key in _documents(found.id, version).items():
             click.echo(f"  {name:18} {key}")
+    if due:
+        click.echo("Due next")
+        for item in due[:_DUE_NEXT]:
+            click.echo(f"  {item.date}  {item.kind:10}  {item.id}")
 
 
-def _agreement_json(found: Agreement, entries: Sequence[Entry], parked: Sequence[Parked]) -> dict[str, Any]:
+def _agreement_json(
+    found: Agreement, entries: Sequence[Entry], parked: Sequence[Parked], due: Sequence[Item]
+) -> dict[str, Any]:
     return {
         "id": found.id,
         "case": {"system": found.case_system, "reference": found.case_reference},
@@ -128,6 +147,7 @@ def _agreement_json(found: Agreement, entries: Sequence[Entry], parked: Sequence
         "steps": [{"seq": e.seq, "at": e.at, "type": e.type, "field": e.data.get("field")} for e in entries],
         "errors": _errors(entries),
         "waiting": [vars(p) for p in parked],
+        "due_next": [item.as_json() for item in due[:_DUE_NEXT]],
     }
 
 
