@@ -106,6 +106,8 @@ def check_signer(identity: SignerIdentity, requirement: SignerRequirement, *, at
     requirement's anchors), `WrongSigner` (another organisation or person, too low a level).
     """
     try:
+        if identity.parsed["signature_value"].contents[0]:  # unused bits: a signature is whole octets
+            raise ValueError
         path = _path(identity, requirement.trust, at)
         facts = _facts(identity.parsed, path)
         _check_usage(identity.parsed, facts, requirement)
