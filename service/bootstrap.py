@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.adapters.directory import DirectoryStore
 from service.config import S3Location, Settings
-from service.domain.agreement import SEAL
+from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.steps import Capability
@@ -213,13 +213,19 @@ def _devpki_folder(settings: Settings) -> Path:
 
 
 def open_trust(settings: Settings) -> TrustStore:
-    """The trust anchors of the settings, or of the development PKI where it exists."""
-    from signing import TrustStore
+    """The trust anchors of the settings, or of the development PKI where it exists.
 
-    if not settings.development_pki:
-        return TrustStore.from_pem(*settings.trust)
-    root = _devpki_folder(settings) / "root.pem"
-    return TrustStore.from_pem(*([root] if root.exists() else []))
+    There is a list for the seal, for each place of keys and for timestamps: its own, where the settings name one.
+    """
+    from signing import TIMESTAMPS, TrustStore
+
+    paths: Sequence[Path] = settings.trust
+    if settings.development_pki:
+        root = _devpki_folder(settings) / "root.pem"
+        paths = [root] if root.exists() else []
+    common = TrustStore.from_pem(*paths)
+    own = {name: TrustStore.from_pem(*each) for name, each in settings.trust_lists.items()}
+    return TrustStore.from_lists({name: own.get(name, common) for name in (SEAL, *KeyPlace, TIMESTAMPS)})
 
 
 def _inspect_scan(body: bytes, media_type: str) -> ScanFault | None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from service.domain.agreement import SEAL
+from service.domain.agreement import SEAL, KeyPlace
 from service.domain.presentation import ROLES
 from service.domain.steps import Capability
 from service.errors import ConfigurationError
@@ -31,6 +31,7 @@ _BUCKET: Final = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
     r"(?=.{0,256}$)(?:/(?P<prefix>[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?/?)?"
 )
+_TRUST_LISTS: Final = (*KeyPlace, "timestamps")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
 
@@ -79,6 +80,8 @@ class Settings:
     bold_font: Path
     tsa: tuple[str, ...]
     trust: tuple[Path, ...]
+    trust_lists: Mapping[str, tuple[Path, ...]]
+    """Other anchors than those of `trust`: for signatures by a place of keys (`KeyPlace`), or for `timestamps`."""
     credentials: Mapping[str, str]
 
     @property
@@ -130,6 +133,9 @@ class _SettingsSchema(Schema):
     bold_font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Bold.ttf"))
     tsa = fields.List(fields.Url(schemes={"http", "https"}, require_tld=False), load_default=list)
     trust = fields.List(_PathField(), load_default=list)
+    for _list in _TRUST_LISTS:
+        locals()[f"trust_{_list}"] = fields.List(_PathField(), load_default=list)
+    del _list
     seal = fields.String(load_default=None)
     for _role in ROLES:
         locals()[f"credential_{_role}"] = fields.String(load_default=None)
@@ -137,7 +143,7 @@ class _SettingsSchema(Schema):
 
     @pre_load
     def _split_lists(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        lists = {"capabilities", "tsa", "trust"}
+        lists = {"capabilities", "tsa", "trust", *(f"trust_{name}" for name in _TRUST_LISTS)}
         return {
             k: [p.strip() for p in v.split(",") if p.strip()] if k in lists else v for k, v in data.items()
         }
@@ -154,6 +160,8 @@ class _SettingsSchema(Schema):
         data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
         data["capabilities"] = frozenset(data["capabilities"])
         data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
+        anchors = {name: tuple(data.pop(f"trust_{name}")) for name in _TRUST_LISTS}
+        data["trust_lists"] = {str(name): paths for name, paths in anchors.items() if paths}
         data["credentials"] = {role: address for role, address in addresses.items() if address}
         return Settings(**data)
 

@@ -27,6 +27,7 @@ from signing.credentials import (
     is_at_hand,
     load_certificates,
     open_credential,
+    scheme_of,
 )
 from signing.detached import seal_detached, verify_detached
 from signing.embed import embed, embed_cms, sign
@@ -81,11 +82,12 @@ from signing.requirements import (
 from signing.revocation import EvidenceCollector
 from signing.timestamps import TimestampClient, TimestampToken
 from signing.tokens import TimestampSource
-from signing.trust import TrustStore
+from signing.trust import TIMESTAMPS, TrustStore
 from signing.validate import validate
 
 __all__ = [
     "DOCUMENT_TIMESTAMP_FIELD",
+    "TIMESTAMPS",
     "Appearance",
     "AppearanceError",
     "AssuranceLevel",
@@ -141,6 +143,7 @@ __all__ = [
     "prepare",
     "rehearse",
     "revisions",
+    "scheme_of",
     "seal_detached",
     "sign",
     "sign_authorized",

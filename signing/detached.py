@@ -67,12 +67,15 @@ def seal_detached(
     if trust is not None and collector is not None:
         own = [x509.Certificate.load(der) for der in identity.chain]
         chains = [
-            Chain(trust.path(identity.parsed, own, at=token.time), token.time, for_timestamp=False),
+            Chain(trust.path(identity.parsed, own, at=token.time), trust, token.time, for_timestamp=False),
             Chain(
-                trust.path(token.authority, token.certificates, at=token.time), token.time, for_timestamp=True
+                trust.timestamps.path(token.authority, token.certificates, at=token.time),
+                trust.timestamps,
+                token.time,
+                for_timestamp=True,
             ),
         ]
-        collector.collect(chains, trust, evidence)
+        collector.collect(chains, evidence)
     return assemble(
         identity,
         attributes,
@@ -153,7 +156,7 @@ async def _judge(
         )
         shown: AdESSubIndic = judged.ades_subindic
         if shown is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
-            shown = _refine(token, trust, token_time(token), shown)
+            shown = _refine(token, trust.timestamps, token_time(token), shown)
         # A timestamp that lacks only evidence about revocation still tells the time, but no seal passes by it.
         proven = proven and shown is AdESPassed.OK
         if shown in (AdESPassed.OK, AdESIndeterminate.TRY_LATER):

@@ -6,7 +6,7 @@ need, and one document timestamp seals it all. Run again later, it renews the pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,12 +36,13 @@ _DIGEST: Final = "sha256"
 
 @dataclass(frozen=True)
 class _Use:
-    """A certificate that was used, with what came along to build its path, and when."""
+    """A certificate that was used, with what came along to build its path, when, and which anchors it is to lead to."""
 
     certificate: x509.Certificate
     others: tuple[x509.Certificate, ...]
     at: datetime
     for_timestamp: bool
+    trust: TrustStore
 
 
 def augment(
@@ -50,8 +51,11 @@ def augment(
     trust: TrustStore,
     timestamps: TimestampClient,
     collector: EvidenceCollector | None = None,
+    signers: Mapping[str, TrustStore] | None = None,
 ) -> bytes:
     """The document with validation material and a document timestamp, in one new revision.
+
+    `signers` are other anchors than those of `trust`, by field, that the signers of these fields are to lead up to.
 
     Never writes less than that: raises `RevocationUnavailable`, `TimestampUnavailable`, `NotTrusted`,
     `CertificateRevoked`, `FieldPlaceError` (nothing is signed yet) or `RevisionBroken`. A `collector` that is kept
@@ -59,10 +63,10 @@ def augment(
     """
     if collector is None:
         with closing(EvidenceCollector()) as own:
-            return augment(revision, trust=trust, timestamps=timestamps, collector=own)
+            return augment(revision, trust=trust, timestamps=timestamps, collector=own, signers=signers)
     reader = open_reader(revision)
     with readable():
-        uses = _uses(reader)
+        uses = _uses(reader, trust, signers or {})
         field = _free_field(reader)
     if not uses:
         raise FieldPlaceError("there is no signature in the document to augment", remedy="sign it first")
@@ -73,11 +77,13 @@ def augment(
         # Where a certificate was used more than once, its last use is the one that revocation must not precede.
         last = {use.certificate.dump(): use for use in sorted(more, key=lambda use: use.at)}
         chains = [
-            Chain(trust.path(use.certificate, use.others, at=use.at), use.at, use.for_timestamp)
+            Chain(
+                use.trust.path(use.certificate, use.others, at=use.at), use.trust, use.at, use.for_timestamp
+            )
             for der, use in last.items()
             if der not in covered
         ]
-        collector.collect(chains, trust, evidence)
+        collector.collect(chains, evidence)
         covered.update(last)
         for certificate in (other for use in more for other in use.others):
             evidence.add(certificate)
@@ -109,11 +115,12 @@ def augment(
             augmented: bytes = output.getvalue()
             check_step(revision, augmented)
             return augmented
-        cover([_Use(token.authority, token.certificates, datetime.now(UTC), for_timestamp=True)])
+        now = datetime.now(UTC)
+        cover([_Use(token.authority, token.certificates, now, True, trust.timestamps)])
     raise TimestampUnavailable("the time-stamping authority answers with another certificate each time")
 
 
-def _uses(reader: Any) -> list[_Use]:
+def _uses(reader: Any, trust: TrustStore, signers: Mapping[str, TrustStore]) -> list[_Use]:
     """Certificates to find evidence for: signatures and timestamps that no document timestamp protects yet, and
     the last document timestamp.
     """
@@ -123,20 +130,26 @@ def _uses(reader: Any) -> list[_Use]:
         if signature.signed_revision < protected:
             continue
         if signature.sig_object_type == "/DocTimeStamp":
-            uses.append(_token_use(signature.signed_data, ()))
+            uses.append(_token_use(signature.signed_data, (), trust))
             continue
         others = tuple(signature.other_embedded_certs)
         tokens = timestamp_tokens(signature.signer_info)
         times = [token_time(token) for token in tokens]
-        uses.append(_Use(signature.signer_cert, others, min(times, default=datetime.now(UTC)), False))
-        uses.extend(_token_use(token, others) for token in tokens)
+        time = min(times, default=datetime.now(UTC))
+        own = signers.get(signature.field_name, trust)
+        uses.append(_Use(signature.signer_cert, others, time, False, own))
+        uses.extend(_token_use(token, others, trust) for token in tokens)
     return uses
 
 
-def _token_use(token: cms.SignedData, others: tuple[x509.Certificate, ...]) -> _Use:
+def _token_use(token: cms.SignedData, others: tuple[x509.Certificate, ...], trust: TrustStore) -> _Use:
     certificates = generic_cms.extract_certs_for_validation(token)
     return _Use(
-        certificates.signer_cert, (*certificates.other_certs, *others), token_time(token), for_timestamp=True
+        certificates.signer_cert,
+        (*certificates.other_certs, *others),
+        token_time(token),
+        for_timestamp=True,
+        trust=trust.timestamps,
     )
 
 

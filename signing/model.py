@@ -97,6 +97,11 @@ class PreparedRevision:
             )
         return revision + self.increment
 
+    def content(self, revision: bytes) -> bytes:
+        """The bytes that are digested: the new revision but for the place of the signature. Raises `StaleSignature`."""
+        document = self.document(revision)
+        return document[: self.reserved_start] + document[self.reserved_end :]
+
     def to_bytes(self) -> bytes:
         """UTF-8 JSON that `from_bytes` reads."""
         return json.dumps(self._values(), sort_keys=True).encode()

@@ -25,7 +25,8 @@ _NO_LIMIT: Final = timedelta(days=365 * 30)
 
 
 def specification(trust: TrustStore, knowledge: LocalKnowledge) -> SignatureValidationSpec:
-    """The policy, with what the document itself brings. Nothing is fetched.
+    """The policy, with what the document itself brings. Nothing is fetched. Signers lead up to the anchors of `trust`,
+    time-stamping authorities to those it has for timestamps.
 
     For signers, evidence is fresh until its nextUpdate (EN 319 102-1 5.2.5). For time-stamping certificates there is
     no limit of freshness: the last document timestamp can have no evidence younger than itself, and a token is good
@@ -42,6 +43,7 @@ def specification(trust: TrustStore, knowledge: LocalKnowledge) -> SignatureVali
         cert_validation_policy=signers,
         ts_cert_validation_policy=replace(
             signers,
+            trust_manager=trust.timestamps.manager,
             revinfo_policy=CertRevTrustPolicy(
                 REQUIRE_REVINFO,
                 freshness=_NO_LIMIT,

@@ -54,7 +54,8 @@ class SignerRequirement:
 
     `organisation`: nine digits. `person`: a national identity number (eleven digits), which the certificate then has
     to hold, or the reference by which the certificate's issuer knows the person. `subject_serial`: the subject's
-    serialNumber, to the letter. `level`: at least this. `policies`: at least one of these object identifiers.
+    serialNumber, to the letter. `level`: at least this. `qualified`: a qualified certificate (QcCompliance). `qscd`:
+    its key is in a qualified device (QcSSCD). `policies`: at least one of these object identifiers.
     """
 
     trust: TrustStore
@@ -63,6 +64,7 @@ class SignerRequirement:
     subject_serial: str | None = field(default=None, repr=False)
     level: AssuranceLevel | None = None
     qualified: bool = False
+    qscd: bool = False
     policies: frozenset[str] = frozenset()
 
 
@@ -126,7 +128,8 @@ def check_revocation(
 
     Raises `CertificateRevoked`, `RevocationUnavailable` (retryable), `NotTrusted`.
     """
-    evidence.collect([Chain(_path(identity, trust, at), at, for_timestamp=False)], trust, Evidence())
+    chain = Chain(_path(identity, trust, at), trust, at, for_timestamp=False)
+    evidence.collect([chain], Evidence())
 
 
 def check_path(identity: SignerIdentity, trust: TrustStore, *, at: datetime) -> None:
@@ -225,6 +228,12 @@ def _check_level(facts: SignerFacts, requirement: SignerRequirement) -> None:
             "the certificate is not qualified, and the signature has to be",
             aspect="qualified",
             remedy="sign with a qualified certificate",
+        )
+    if requirement.qscd and not facts.qscd:
+        raise WrongSigner(
+            "the certificate does not say that its key is in a qualified device, and the signature has to be qualified",
+            aspect="qualified",
+            remedy="sign by means of a qualified signature creation device",
         )
     if _RANK[facts.level] < _RANK[requirement.level]:
         raise WrongSigner(

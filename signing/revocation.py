@@ -73,9 +73,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Chain:
-    """A verified path whose leaf was used at some time, for a signature or for a timestamp."""
+    """A verified path to an anchor of `trust`, whose leaf was used at some time, for a signature or for a timestamp."""
 
     path: ValidationPath
+    trust: TrustStore
     used_at: datetime
     for_timestamp: bool
 
@@ -93,7 +94,7 @@ class EvidenceCollector:
         self._crls: dict[str, crl.CertificateList] = {}
         self._one_list_at_a_time = Lock()
 
-    def collect(self, chains: Sequence[Chain], trust: TrustStore, into: Evidence) -> None:
+    def collect(self, chains: Sequence[Chain], into: Evidence) -> None:
         """Add the certificates of every chain, and evidence for each but the anchor; all is fetched at once.
 
         For a time-stamping certificate a CRL is preferred: it is signed by the CA, so it can be checked for as long
@@ -121,7 +122,7 @@ class EvidenceCollector:
                     for item in fetched[certificate.dump()].result():
                         own.add(item)
             try:
-                _verify(chain, trust, own, now)
+                _verify(chain, own, now)
             except RevocationUnavailable:
                 # Kept, a CRL that does not hold would stand in the way until its end: all are fetched anew.
                 self._crls = {}
@@ -257,7 +258,7 @@ class EvidenceCollector:
         self._session.close()
 
 
-def _verify(chain: Chain, trust: TrustStore, own: Evidence, now: datetime) -> None:
+def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
     """That the evidence is authentic and says: not revoked when used."""
     path, used_at = chain.path, chain.used_at
     # An expired certificate is judged as of its use, by evidence that came later.
@@ -267,7 +268,7 @@ def _verify(chain: Chain, trust: TrustStore, own: Evidence, now: datetime) -> No
         validation_time=moment, best_signature_time=used_at, point_in_time_validation=True
     )
     policy = CertValidationPolicySpec(
-        trust_manager=trust.manager,
+        trust_manager=chain.trust.manager,
         revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO, retroactive_revinfo=True),
         time_tolerance=_SKEW,
     )

@@ -1,7 +1,8 @@
 """RFC 3161 time-stamping over HTTP, several authorities in order.
 
 Every token is checked before it is used: HTTP status and type, status of the answer, nonce, imprint, purpose of the
-certificate, signature, and with `trust` the path to an anchor. An authority that fails any of it is passed over.
+certificate, signature, and with `trust` the path to an anchor for timestamps. An authority that fails any of it is
+passed over.
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ class TimestampClient:
         others = tuple(certificates.other_certs)
         if self._trust is not None:
             try:
-                self._trust.path(authority, others, at=time)
+                self._trust.timestamps.path(authority, others, at=time)
             except NotTrusted as error:
                 raise _Refused("the authority is not trusted") from error
         return TimestampToken(encoded, time, authority, (authority, *others), url)

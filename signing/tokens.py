@@ -33,7 +33,7 @@ def check_token(encoded: bytes, value: bytes, trust: TrustStore) -> datetime:
     """The time of a token over the signature value, made by an authority that is trusted.
 
     Raises `SignatureMalformed` for what is no token, `SignatureMismatch` for one over other bytes or that does not
-    verify, `NotTrusted` for an authority that does not chain to `trust`, `CredentialError` for weak algorithms.
+    verify, `NotTrusted` for an authority that is not trusted for timestamps, `CredentialError` for weak algorithms.
     """
     try:
         info = cms.ContentInfo.load(encoded, strict=True)
@@ -70,5 +70,5 @@ def _check(signed: cms.SignedData, value: bytes, trust: TrustStore) -> datetime:
     if not (intact and valid):
         raise SignatureMismatch("the signature timestamp does not verify")
     time = token_time(signed)
-    trust.path(authority, others, at=time)  # validity at that time is part of it
+    trust.timestamps.path(authority, others, at=time)  # validity at that time is part of it
     return time

@@ -1,12 +1,13 @@
-"""Trust anchors: the certificates everything must lead up to."""
+"""Trust anchors: the certificates everything must lead up to, all of them or by what they are trusted for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from asn1crypto import pem, x509
 from pyhanko_certvalidator.context import CertValidationPolicySpec
@@ -21,14 +22,22 @@ from signing.aio import run
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
 
-__all__ = ["TrustStore"]
+__all__ = ["TIMESTAMPS", "TrustStore"]
+
+TIMESTAMPS: Final = "timestamps"
+"""Name of the list for time-stamping authorities."""
 
 
 @dataclass(frozen=True)
 class TrustStore:
-    """Trust anchors, as DER certificates."""
+    """Trust anchors, as DER certificates.
+
+    `lists` are anchors by what they are trusted for, under names of the caller's but for `TIMESTAMPS`.
+    """
 
     anchors: tuple[bytes, ...]
+    lists: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, hash=False)
+    _narrowed: dict[str, TrustStore] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def from_pem(cls, *paths: Path | str) -> TrustStore:
@@ -55,6 +64,25 @@ class TrustStore:
                 raise CredentialError(f"there is no certificate in {path}")
             found.extend(value for value in der if value not in found)
         return cls(tuple(found))
+
+    @classmethod
+    def from_lists(cls, lists: Mapping[str, TrustStore]) -> TrustStore:
+        """All of these lists in one. Its own anchors are those of signers: what is for `TIMESTAMPS` alone is not among
+        them.
+        """
+        every = (anchor for name, each in lists.items() if name != TIMESTAMPS for anchor in each.anchors)
+        return cls(tuple(dict.fromkeys(every)), {name: each.anchors for name, each in lists.items()})
+
+    def of(self, name: str) -> TrustStore:
+        """The anchors of one list alone; where there is no such list, the same ones."""
+        if name not in self.lists:
+            return self
+        return self._narrowed.setdefault(name, TrustStore(self.lists[name], self.lists))
+
+    @property
+    def timestamps(self) -> TrustStore:
+        """The anchors of time-stamping authorities."""
+        return self.of(TIMESTAMPS)
 
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:

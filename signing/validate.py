@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import traceback
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +29,11 @@ from pyhanko.sign.validation.ades import (
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
-from pyhanko.sign.validation.policy_decl import LocalKnowledge, bootstrap_validation_data_handlers
+from pyhanko.sign.validation.policy_decl import (
+    LocalKnowledge,
+    SignatureValidationSpec,
+    bootstrap_validation_data_handlers,
+)
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator.ltv.poe import POEManager, POEType
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
@@ -60,9 +65,16 @@ _NOT_PERMITTED: Final = "Dokumentet er endret på en måte som signaturene ikke 
 _RANK: Final[dict[Indication, int]] = {"TOTAL-PASSED": 0, "INDETERMINATE": 1, "TOTAL-FAILED": 2}
 
 
-def validate(pdf: bytes | Path, trust: TrustStore, *, at: datetime | None = None) -> ValidationReport:
+def validate(
+    pdf: bytes | Path,
+    trust: TrustStore,
+    *,
+    signers: Mapping[str, TrustStore] | None = None,
+    at: datetime | None = None,
+) -> ValidationReport:
     """A report on every signature and document timestamp, and on changes after them. Nothing is fetched.
 
+    `signers` are other anchors than those of `trust`, by field, that the signers of these fields have to lead up to.
     `at` is the time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
     only a path that cannot be read raises `OSError`.
     """
@@ -70,7 +82,7 @@ def validate(pdf: bytes | Path, trust: TrustStore, *, at: datetime | None = None
     moment = at or datetime.now(UTC)
     digest = hashlib.sha256(document).hexdigest()
     try:
-        return _Validation(document, digest, trust, moment).report()
+        return _Validation(document, digest, trust, signers or {}, moment).report()
     # Files are hostile: pyHanko's reader raises bare KeyError, ValueError, AssertionError and others on some.
     except Exception as error:  # noqa: BLE001
         # Where it stopped, without the error's text: that may quote the document.
@@ -99,17 +111,24 @@ class _Judgement:
 class _Validation:
     """One document being validated."""
 
-    def __init__(self, document: bytes, digest: str, trust: TrustStore, at: datetime) -> None:
+    def __init__(
+        self,
+        document: bytes,
+        digest: str,
+        trust: TrustStore,
+        signers: Mapping[str, TrustStore],
+        at: datetime,
+    ) -> None:
         self.document = document
         self.digest = digest
         self.at = at
         self.trust = trust
+        self.signers = signers
         self.reader = PdfFileReader(BytesIO(document), strict=True)
         self.signatures: list[EmbeddedPdfSignature] = list(self.reader.embedded_signatures)
         for signature in self.signatures:
             signature.compute_integrity_info(skip_diff=True)
         self.knowledge = _read_store(self.reader)
-        self.specification = specification(trust, self.knowledge)
         self.timing = ValidationTimingInfo(
             validation_time=at, best_signature_time=at, point_in_time_validation=True
         )
@@ -180,31 +199,39 @@ class _Validation:
 
     async def _judge_token(self, token: cms.SignedData, imprint: Any) -> _Judgement:
         """A timestamp token, at the present and then by the proofs there are (EN 319 102-1 5.4, 5.6.2.4)."""
+        trust = self.trust.timestamps
+        policy = specification(trust, self.knowledge)
         result = await ades_timestamp_validation(
             token,
-            self.specification,
+            policy,
             imprint,
             timing_info=self.timing,
-            validation_data_handlers=self._handlers(),
+            validation_data_handlers=self._handlers(policy),
         )
-        outcome = await self._judge_past(token, result.ades_subindic, self.proofs)
+        outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust)
         return _Judgement(outcome, token_time(token))
 
     async def _judge_past(
-        self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager
+        self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
     ) -> AdESSubIndic:
         """The outcome at the present, or a better one by the proofs of existence (EN 319 102-1 5.6.2.4)."""
         if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
-            outcome = self._refine(signed, outcome, proofs)
+            outcome = self._refine(signed, outcome, proofs, trust)
         if outcome not in PAST_MAY_HELP:
             return outcome
         past: AdESSubIndic = await ades_past_signature_validation(
-            signed, self.specification, copy(proofs), outcome, init_control_time=self.at
+            signed,
+            specification(trust, self.knowledge),
+            copy(proofs),
+            outcome,
+            init_control_time=self.at,
         )
         # Where the past does not help either, the present outcome says more.
         return past if past is AdESPassed.OK else outcome
 
-    def _refine(self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager) -> AdESSubIndic:
+    def _refine(
+        self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
+    ) -> AdESSubIndic:
         """pyHanko has one outcome for all other faults of a chain. Where the chain itself holds at the time of the
         signature, what is amiss is the evidence about revocation, or a CA certificate that ended since.
         """
@@ -212,11 +239,11 @@ class _Validation:
         others = [*certificates.other_certs, *self.knowledge.known_certs]
         time = copy(proofs)[signed["signer_infos"][0]["signature"].native]
         try:
-            self.trust.path(certificates.signer_cert, others, at=time)
+            trust.path(certificates.signer_cert, others, at=time)
         except NotTrusted:
             return outcome
         try:
-            self.trust.path(certificates.signer_cert, others, at=self.at)
+            trust.path(certificates.signer_cert, others, at=self.at)
         except NotTrusted:
             return AdESIndeterminate.OUT_OF_BOUNDS_NO_POE
         return AdESIndeterminate.TRY_LATER
@@ -234,14 +261,16 @@ class _Validation:
                 time = min(time or judged.time, judged.time)
             if judged.outcome is AdESPassed.OK:
                 proofs.register(value, POEType.VALIDATION, judged.time)
+        trust = self.signers.get(signature.field_name, self.trust)
+        policy = specification(trust, self.knowledge)
         result = await ades_basic_validation(
             signature.signed_data,
-            self.specification,
+            policy,
             timing_info=self.timing,
             raw_digest=signature.compute_digest(),
-            validation_data_handlers=self._handlers(),
+            validation_data_handlers=self._handlers(policy),
         )
-        outcome = await self._judge_past(signature.signed_data, result.ades_subindic, proofs)
+        outcome = await self._judge_past(signature.signed_data, result.ades_subindic, proofs, trust)
         if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
             outcome = AdESIndeterminate.NOT_YET_VALID
         return self._with_structure(signature, _Judgement(outcome, time))
@@ -259,9 +288,9 @@ class _Validation:
             return _Judgement(AdESFailure.FORMAT_FAILURE, judgement.time, _NOT_PERMITTED)
         return judgement
 
-    def _handlers(self) -> Any:
+    def _handlers(self, policy: SignatureValidationSpec) -> Any:
         return bootstrap_validation_data_handlers(
-            self.specification, timing_info=self.timing, poe_manager_override=copy(self.proofs)
+            policy, timing_info=self.timing, poe_manager_override=copy(self.proofs)
         )
 
     def _prove(self, stamp: EmbeddedPdfSignature) -> None:

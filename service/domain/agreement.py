@@ -25,6 +25,7 @@ __all__ = [
     "Declaration",
     "DeclaresFor",
     "Done",
+    "KeyPlace",
     "Method",
     "Paper",
     "Party",
@@ -92,6 +93,16 @@ class Method(StrEnum):
     goes there and comes back, `complete-signature`."""
 
 
+class KeyPlace(StrEnum):
+    """Where the key of a party's signature lies. Each has its own list of trust anchors."""
+
+    PKCS12 = "pkcs12"
+    PKCS11 = "pkcs11"
+    CSC = "csc"
+    OUTSIDE = "outside"
+    """Not within this service's reach."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """One state of the signed PDF: its blob's SHA-256 (hex) and its length in bytes.
@@ -133,7 +144,8 @@ class Prepared:
     `base_sha256` is the revision that it is for; `blob_sha256` holds what is to be signed. `lease_until` is until
     when no other party's signature is prepared, so that a person who is signing is not overtaken; None when no
     person is. `answer` is the signature that came back from outside. `state_sha256` is the SHA-256 of the OAuth 2.0
-    state that a person comes back with from a signing service; None when none is sent to one.
+    state that a person comes back with from a signing service; None when none is sent to one. `to_sign_sha256` is the
+    blob of the bytes that are to be signed outside; None when none are.
     """
 
     field: str
@@ -143,6 +155,7 @@ class Prepared:
     lease_until: str | None = None
     answer: Answer | None = None
     state_sha256: str | None = None
+    to_sign_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +190,9 @@ class Party:
     """None until it is the party's turn, where the agreement does not say."""
     deadline_days: int | None = None
     level: str | None = None
-    """Level of assurance demanded of a signature made outside: `substantial` or `high`."""
+    """Level of assurance demanded of the signature: `substantial` or `high`."""
+    eidas: str | None = None
+    """What the signature has to be after eIDAS: `advanced` or `qualified`."""
     requested_at: str | None = None
     deadline: str | None = None
     approval: Approval | None = None
@@ -187,6 +202,8 @@ class Party:
     signed_by: str | None = None
     """The role that signed in this party's place."""
     paper: Paper | None = None
+    key_place: KeyPlace | None = None
+    """None until it is signed, and where an earlier release signed."""
 
 
 @dataclass(frozen=True)
@@ -413,6 +430,7 @@ def _party(data: Mapping[str, Any], signing: Mapping[str, Any]) -> Party:
         method=Method(data["method"]) if data["method"] else None,
         deadline_days=data["deadline_days"] or signing["deadline_days"],
         level=data["level"],
+        eidas=data.get("eidas"),
     )
 
 
@@ -451,6 +469,7 @@ def _prepared(version: Version, entry: Entry) -> Version:
         entry.at,
         data.get("lease_until"),
         state_sha256=data.get("state_sha256"),
+        to_sign_sha256=data.get("to_sign_sha256"),
     )
     return replace(version, prepared=prepared)
 
@@ -561,6 +580,7 @@ def _party_signed(version: Version, entry: Entry) -> Version:
             certificate_sha256=entry.data["certificate_sha256"],
             evidence_sha256=entry.data["evidence_sha256"],
             signed_by=entry.data["by"],
+            key_place=KeyPlace(place) if (place := entry.data.get("key_place")) else None,
         )
         if p.role == entry.data["role"]
         else p

@@ -14,8 +14,10 @@ from service.errors import CredentialMissing, VerificationFailed
 from service.pipeline.ledger import blob_key
 from service.pipeline.scans import missing_scans, retain_scans
 from service.pipeline.services import Services
+from service.pipeline.signers import signers_trust
 from signing import (
     SignatureRequest,
+    TrustStore,
     ValidationReport,
     augment,
     embed,
@@ -26,7 +28,7 @@ from signing import (
     verify_detached,
 )
 
-__all__ = ["augment_document", "check_against_log", "issue_receipt", "verify_document"]
+__all__ = ["augment_document", "check_against_log", "issue_receipt", "validate_version", "verify_document"]
 
 LEVEL = "B-LTA"
 """The PAdES baseline level (ETSI EN 319 142-1) that every signature must have before a version is signed."""
@@ -36,7 +38,13 @@ def augment_document(services: Services, agreement: Agreement, _step: Step) -> D
     """Add certificates, OCSP answers and CRLs for every signature, and one document timestamp over all."""
     keys, version = services.keys, agreement.current
     revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
-    augmented = augment(revision, trust=keys.trust, timestamps=keys.timestamps, collector=keys.evidence)
+    augmented = augment(
+        revision,
+        trust=keys.trust,
+        timestamps=keys.timestamps,
+        collector=keys.evidence,
+        signers=signers_trust(version, keys.trust),
+    )
     sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf", archived=True)
     return Draft("augmented", {"revision": {"sha256": sha256, "bytes": len(augmented)}, "level": LEVEL})
 
@@ -48,7 +56,7 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     """
     version = agreement.current
     document = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
-    report = validate(document, services.keys.trust)
+    report = validate_version(version, document, services.keys.trust)
     faults = [
         *check_against_log(version, document, report),
         *missing_scans(services.ledger, agreement.id, version),
@@ -57,7 +65,8 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     if faults:
         raise VerificationFailed(
             f"the signed document of agreement {agreement.id} does not verify: {'; '.join(faults)}",
-            remedy="Compare with `signert verify`; check SIGNERT_TRUST and the certificates of the signers.",
+            remedy="Compare with `signert verify`; check SIGNERT_TRUST (and SIGNERT_TRUST_…), and the "
+            "certificates of the signers.",
         )
     retain_scans(services.ledger, agreement.id, version)
     body = canonical(report.as_json())
@@ -68,6 +77,11 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
             "indication": report.indication,
         },
     )
+
+
+def validate_version(version: Version, document: bytes, trust: TrustStore) -> ValidationReport:
+    """The validation of the version's document, each signer by the anchors for its way of signing."""
+    return validate(document, trust, signers=signers_trust(version, trust))
 
 
 def check_against_log(version: Version, document: bytes, report: ValidationReport) -> list[str]:
@@ -117,14 +131,15 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
     if credential is None:
         raise CredentialMissing("no key is configured for the seal", remedy="Set SIGNERT_SEAL.")
     receipt = ledger.get_blob(agreement.id, version.receipt_sha256, "json")
-    signature = seal_detached(receipt, credential, keys.timestamps, trust=keys.trust, collector=keys.evidence)
+    trust = keys.trust.of(SEAL)
+    signature = seal_detached(receipt, credential, keys.timestamps, trust=trust, collector=keys.evidence)
     draft = ledger.get_blob(agreement.id, version.receipt_draft_sha256, "pdf")
     prepared = prepare(
         draft, SignatureRequest(field=SEAL, certify=True), credential.identity, at=services.clock.now()
     )
     sealed = embed(prepared, sign(prepared, credential), revision=draft, timestamps=keys.timestamps)
-    final = augment(sealed, trust=keys.trust, timestamps=keys.timestamps, collector=keys.evidence)
-    report, seal = validate(final, keys.trust), verify_detached(receipt, signature, keys.trust)
+    final = augment(sealed, trust=trust, timestamps=keys.timestamps, collector=keys.evidence)
+    report, seal = validate(final, trust), verify_detached(receipt, signature, trust)
     if not report.passed or [*_levels(report)] or seal.indication != "TOTAL-PASSED":
         raise VerificationFailed(
             f"the sealed receipt of agreement {agreement.id} does not verify: "

@@ -22,6 +22,7 @@ from service.pipeline.index import index
 from service.pipeline.ledger import Raced, blob_key
 from service.pipeline.opening import opening
 from service.pipeline.services import Services
+from service.pipeline.signers import check_demands
 
 __all__ = ["declarations", "report_declaration", "request_declaration", "withdraw_declaration"]
 
@@ -44,7 +45,11 @@ def declarations(
 
 
 def request_declaration(services: Services, agreement: Agreement, step: Step) -> Draft:
-    """Begin the declaration of `step.field`, unless a crash came after that, and have it driven."""
+    """Begin the declaration of `step.field`, unless a crash came after that, and have it driven.
+
+    Raises `CommandRejected` when the plan demands what cannot be: the agreement is refused, not its declaration.
+    """
+    check_demands(services, agreement)
     version = agreement.current
     declaration = _declaration(version, step)
     own, run = declaration.agreement_id, declaration.agreement_id
@@ -69,7 +74,12 @@ def _begin(services: Services, agreement: Agreement, version: Version, declarati
     data = _content(whole, declaration, agreement.id, version.number)
     input_sha256 = services.ledger.put_blob(declaration.agreement_id, rfc8785.dumps(data), "json")
     party = version.party(declaration.role)
-    planned = {"method": party.method, "deadline_days": party.deadline_days, "level": party.level}
+    planned = {
+        "method": party.method,
+        "deadline_days": party.deadline_days,
+        "level": party.level,
+        "eidas": party.eidas,
+    }
     plan = {
         "expires_after_days": version.expires_after_days,
         "parties": {declaration.role: {k: v for k, v in planned.items() if v}},

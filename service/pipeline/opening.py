@@ -96,6 +96,7 @@ def opening(
             "method": own.get("method"),
             "deadline_days": own.get("deadline_days"),
             "level": own.get("level"),
+            "eidas": own.get("eidas"),
             "signs": role not in told and not (represented and role == "participant"),
             "told": role in told,
         }

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from service.domain.agreement import (
     SEAL,
     Agreement,
+    KeyPlace,
     Method,
     Party,
     PartyStatus,
@@ -32,7 +33,15 @@ from service.pipeline.ledger import blob_key
 from service.pipeline.refusals import REFUSALS, cause_of, refuse
 from service.pipeline.scans import scan_key
 from service.pipeline.services import Services
-from service.pipeline.signers import check_outside_signer, held_credential, signing_role
+from service.pipeline.signers import (
+    check_demands,
+    check_held_signer,
+    check_outside_signer,
+    held_credential,
+    method_of,
+    place_of,
+    signing_role,
+)
 from signing import (
     Appearance,
     Credential,
@@ -43,9 +52,10 @@ from signing import (
     SignatureMismatch,
     SignatureRequest,
     SignerIdentity,
+    SigningError,
     StaleSignature,
     UserAuthorization,
-    check_path,
+    WrongSigner,
     embed,
     embed_cms,
     is_at_hand,
@@ -76,7 +86,7 @@ def request_signatures(services: Services, agreement: Agreement, _step: Step) ->
     """
     version, now = agreement.current, services.clock.now()
     asked = [p for p in version.open_parties() if p.requested_at is None and not version.must_declare(p.role)]
-    group = [(party, _method(services, version, party)) for party in asked]
+    group = [(party, method_of(services, version, party)) for party in asked]
     deadlines = {
         p.role: p.deadline or timestamp(now + timedelta(days=p.deadline_days))
         for p, _ in group
@@ -98,17 +108,6 @@ def request_signatures(services: Services, agreement: Agreement, _step: Step) ->
             if method is not Method.AUTOMATIC
         ),
     )
-
-
-def _method(services: Services, version: Version, party: Party) -> Method:
-    credential, method = services.keys.credential(party.role), party.method
-    if method is not Method.OUTSIDE and credential and needs_person(credential):
-        return Method.REDIRECT  # whatever the plan says: this key cannot be used otherwise
-    if method is None and credential is None:
-        method = Method.OUTSIDE
-    elif method is None:
-        method = Method.AUTOMATIC if services.sign_automatically else Method.APPROVED
-    return version.method_of(party.role, method)
 
 
 def _request(agreement: Agreement, party: Party, method: Method, deadline: str) -> dict[str, object]:
@@ -151,13 +150,14 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
     field = _field(step)
     version, now = agreement.current, services.clock.now()
     means = _means(services, version, field)
-    if means is not None:
-        try:
-            signer = _signer(services, agreement, field)
-        except REFUSALS as exc:
-            return refuse(version.party(field), None, exc)
-    else:
+    if field == SEAL:
+        check_demands(services, agreement)
+    try:
         signer = _signer(services, agreement, field)
+    except REFUSALS as exc:
+        if not _is_the_partys(version, field, means, exc):
+            raise
+        return refuse(version.party(field), None, exc)
     revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     request = SignatureRequest(
         field=field,
@@ -166,8 +166,6 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
         appearance=None if field == SEAL else _appearance(services, agreement, field, signer, now),
     )
     if signer.lasting:
-        if signer.identity:
-            check_path(signer.identity, services.keys.trust, at=now)
         mechanism = signer.identity.mechanism if signer.identity else Mechanism.ECDSA_SHA256
         rehearse(revision, request, mechanism, at=now)
     prepared: PreparedRevision
@@ -195,6 +193,8 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
         except CredentialError as exc:
             return refuse(party, None, exc)
         data["state_sha256"] = hashlib.sha256(started.state.encode()).hexdigest()
+    else:
+        data["to_sign_sha256"] = services.ledger.put_blob(agreement.id, _to_sign(prepared, revision), "bin")
     lease = timestamp(now + PREPARED_LIFETIME)
     told = {
         **cause_of(party, None),
@@ -205,7 +205,7 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
             "digest_algorithm": prepared.digest_algorithm,
             "document_digest": prepared.document_digest.hex(),
             "expires_at": lease,
-            **_to_whom(prepared, started),
+            **_to_whom(agreement.id, prepared, started, data.get("to_sign_sha256")),
         },
     }
     return Draft(
@@ -215,13 +215,28 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
     )
 
 
-def _to_whom(prepared: PreparedRevision, started: UserAuthorization | None) -> dict[str, str]:
+def _to_whom(
+    agreement_id: str,
+    prepared: PreparedRevision,
+    started: UserAuthorization | None,
+    to_sign_sha256: str | None,
+) -> dict[str, object]:
     """What the event tells of the way to the signature: where the person is sent, or what is signed outside."""
     if started:
         return {"authorization_url": started.url, "state": started.state}
+    assert to_sign_sha256 is not None
+    key = blob_key(agreement_id, to_sign_sha256, "bin")
+    told: dict[str, object] = {"content": {"sha256": to_sign_sha256, "storage_key": key}}
     if isinstance(prepared, PreparedSignature):
-        return {"signed_attributes": base64.b64encode(prepared.signed_attributes).decode()}
-    return {}
+        told["signed_attributes"] = base64.b64encode(prepared.signed_attributes).decode()
+    return told
+
+
+def _to_sign(prepared: PreparedRevision, revision: bytes) -> bytes:
+    """The bytes that are signed: the signed attributes, or where a whole CMS is made the document's own."""
+    if isinstance(prepared, PreparedSignature):
+        return prepared.signed_attributes
+    return prepared.content(revision)
 
 
 def complete_signature(services: Services, agreement: Agreement, step: Step) -> Draft:
@@ -241,7 +256,7 @@ def complete_signature(services: Services, agreement: Agreement, step: Step) -> 
             if exc.retryable:
                 raise
             return refuse(version.party(field), intent, exc)
-        return _signed(services, agreement, field, identity, signed)
+        return _signed(services, agreement, field, identity, _place_of_answer(intent), signed)
     credential = held_credential(services, signing_role(version, field))
     if services.clock.now() - datetime.fromisoformat(intent.at) > PREPARED_LIFETIME:
         return _discarded(intent, "too_old")
@@ -253,13 +268,18 @@ def complete_signature(services: Services, agreement: Agreement, step: Step) -> 
         )
     except (StaleSignature, SignatureMismatch) as exc:
         return _discarded(intent, exc.code)
-    return _signed(services, agreement, field, credential.identity, signed)
+    return _signed(services, agreement, field, credential.identity, place_of(credential), signed)
+
+
+def _place_of_answer(intent: Prepared) -> KeyPlace:
+    """Where the key of a signature lies that a person made or approved."""
+    return KeyPlace.CSC if intent.state_sha256 else KeyPlace.OUTSIDE
 
 
 def _outside(
     services: Services, agreement: Agreement, prepared: PreparedRevision, revision: bytes
 ) -> tuple[SignerIdentity, bytes]:
-    """The signer and the signed revision, of a signature that was made outside. Raises `SigningError`."""
+    """The signer and the signed revision, of a signature that a person made or approved. Raises `SigningError`."""
     version, timestamps = agreement.current, services.keys.timestamps
     assert version.prepared is not None
     assert version.prepared.answer is not None
@@ -278,6 +298,9 @@ def _outside(
             "a bare signature value came back, but no certificate was named when it was asked for",
             remedy="Send `sign` with the signer's certificates, or complete it with a CMS.",
         )
+    # The evidence may have come only now, and says something else than what came with `sign`.
+    place = _place_of_answer(version.prepared)
+    check_outside_signer(services, agreement, prepared.field, prepared.identity, place)
     return prepared.identity, embed(prepared, body, revision=revision, timestamps=timestamps)
 
 
@@ -292,7 +315,12 @@ def give_up_signature(_services: Services, agreement: Agreement, step: Step) -> 
 
 
 def _signed(
-    services: Services, agreement: Agreement, field: str, identity: SignerIdentity, signed: bytes
+    services: Services,
+    agreement: Agreement,
+    field: str,
+    identity: SignerIdentity,
+    place: KeyPlace,
+    signed: bytes,
 ) -> Draft:
     version = agreement.current
     assert version.prepared is not None
@@ -300,6 +328,7 @@ def _signed(
         "field": field,
         "revision": {"sha256": services.ledger.put_blob(agreement.id, signed, "pdf"), "bytes": len(signed)},
         "certificate_sha256": identity.certificate_sha256,
+        "key_place": str(place),
     }
     if field == SEAL:
         return Draft("sealed", data)
@@ -340,6 +369,13 @@ def _means(services: Services, version: Version, field: str) -> Method | None:
     return Method.REDIRECT if needs_person(credential) else None
 
 
+def _is_the_partys(version: Version, field: str, means: Method | None, fault: SigningError) -> bool:
+    """Whether the party is told, who said that it signs: of a key that needs nobody, only that it does not suffice."""
+    if means is not None:
+        return True
+    return isinstance(fault, WrongSigner) and field != SEAL and version.party(field).approval is not None
+
+
 def _field(step: Step) -> str:
     assert step.field is not None
     return step.field
@@ -350,7 +386,9 @@ def _signer(services: Services, agreement: Agreement, field: str) -> _Signer:
     if means is not Method.OUTSIDE:
         credential = held_credential(services, signing_role(agreement.current, field))
         if means is Method.REDIRECT:
-            check_outside_signer(services, agreement, field, credential.identity)
+            check_outside_signer(services, agreement, field, credential.identity, place_of(credential))
+        else:
+            check_held_signer(services, agreement, field, credential)
         return _Signer(credential, credential.identity)
     approval = agreement.current.party(field).approval
     assert approval is not None

@@ -6,6 +6,7 @@ command = load_command("submit", payload, today=date.today())
 from service.schemas.commands import (
     COMMAND_SCHEMAS,
     Command,
+    check_evidence,
     check_version_data,
     load_agreement,
     load_command,
@@ -16,6 +17,7 @@ from service.schemas.events import event_schema
 __all__ = [
     "COMMAND_SCHEMAS",
     "Command",
+    "check_evidence",
     "check_version_data",
     "event_schema",
     "load_agreement",

@@ -27,6 +27,7 @@ from service.schemas.signing import (
     CancelSchema,
     CompleteSignatureSchema,
     DeclineSchema,
+    Evidence,
     SigningPlan,
     SignSchema,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "COMMAND_SCHEMAS",
     "Command",
     "SubmitSchema",
+    "check_evidence",
     "check_version_data",
     "load_agreement",
     "load_command",
@@ -123,6 +125,17 @@ def check_version_data(data: Mapping[str, Any], *, today: date, root: str) -> No
     if faults:
         raise _rejected(faults)
     load_agreement({k: v for k, v in data.items() if k not in own}, today=today, root=root)
+
+
+def check_evidence(evidence: object) -> None:
+    """Raise `CommandRejected`, as `load_command` does, unless this is evidence that a command can have."""
+    if not isinstance(evidence, dict):
+        raise _rejected([FieldError("evidence", "wrong_type", "Send the evidence as a JSON object.")])
+    errors, _ = _check_shape(_schema(Evidence), evidence)
+    if errors:
+        raise _rejected(
+            replace(e, path="evidence" if e.path == _ROOT else f"evidence.{e.path}") for e in errors
+        )
 
 
 def valid_command_id(payload: object) -> str | None:

@@ -147,6 +147,12 @@ class ToSign(StrictSchema):
         pattern=r"[A-Za-z0-9+/]+={0,2}",
         form="Send base64.",
     )
+    content = Obj(
+        StoredObject,
+        "The bytes that are to be signed, as a file: for a whole CMS those of the document, but for the place of the "
+        "signature; for a bare signature value the signed attributes. Not there for the "
+        "method redirect, and in events of earlier releases.",
+    )
     authorization_url = Text(
         8000,
         "Where the person approves the signature, at the service that holds the key. Only for the method redirect.",

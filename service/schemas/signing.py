@@ -16,6 +16,7 @@ __all__ = [
     "CancelSchema",
     "CompleteSignatureSchema",
     "DeclineSchema",
+    "Evidence",
     "Follows",
     "SignSchema",
     "SigningPlan",
@@ -47,7 +48,13 @@ class PlannedParty(StrictSchema):
     deadline_days = Whole(1, 90, "Days to sign in, counted from the party's turn.")
     level = Choice(
         ("substantial", "high"),
-        "Level of assurance (eIDAS) that a signature made outside must have, by its certificate or by its evidence.",
+        "Level of assurance (eIDAS) that the signature must have, by its certificate or by its evidence. Demanded of a "
+        "party whose key the service reaches and uses by itself, the certificate alone can show it.",
+    )
+    eidas = Choice(
+        ("advanced", "qualified"),
+        "What the signature must be after eIDAS. advanced: the certificate is known to be the party's own. qualified: "
+        "besides, it is a qualified certificate, with its key in a qualified device.",
     )
 
 

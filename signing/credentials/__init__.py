@@ -1,6 +1,8 @@
 """Where keys live: a URI scheme for each kind of place. Today `csc:`, `pkcs11:` and `pkcs12:`."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
@@ -21,7 +23,19 @@ __all__ = [
     "load_certificates",
     "open_credential",
     "register_scheme",
+    "scheme_of",
 ]
+
+_SCHEMES: Final[Mapping[type, str]] = {
+    CscCredential: "csc",
+    Pkcs11Credential: "pkcs11",
+    Pkcs12Credential: "pkcs12",
+}
+
+
+def scheme_of(credential: Credential) -> str:
+    """The scheme of the address that opens such a key: `csc`, `pkcs11` or `pkcs12`."""
+    return next(scheme for kind, scheme in _SCHEMES.items() if isinstance(credential, kind))
 
 
 def is_at_hand(credential: Credential) -> bool:

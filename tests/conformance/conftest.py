@@ -1,16 +1,28 @@
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.verapdf import fetch
+from service.bootstrap import event_file, open_services
+from service.config import load_settings
+from service.pipeline.services import Services
+from tests.conformance.maven import fetch
 
 
 @pytest.fixture(scope="session", autouse=True)
-def verapdf_jar() -> Path:
-    """veraPDF, fetched once. Fails, and does not skip, when it cannot be had: no verdict is no pass."""
+def judges() -> None:
+    """veraPDF and EU DSS, fetched once. Fails, and does not skip, when they cannot be had: no verdict is no pass."""
     try:
-        return fetch()
+        for name in ("verapdf", "dss"):
+            fetch(name)
     except RuntimeError as error:
         pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """LibreOffice and the development PKI."""
+    settings = load_settings({"SIGNERT_HOME": str(tmp_path_factory.mktemp("home"))})
+    with open_services(settings, publisher=event_file(settings), hand_over=lambda *_: None) as services:
+        yield services

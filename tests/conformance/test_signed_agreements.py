@@ -1,32 +1,23 @@
-"""veraPDF's verdict on everything that a signed agreement leaves behind, at every revision, in both languages."""
+"""The verdicts of veraPDF and EU DSS on what a signed agreement leaves behind, at every revision, in both languages."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from service.bootstrap import event_file, open_services
-from service.config import load_settings
 from service.domain.agreement import Agreement, Status
 from service.pipeline.drive import drive
 from service.pipeline.intake import receive
 from service.pipeline.services import Services
+from tests.conformance.dss import dss
 from tests.conformance.verapdf import report, verapdf
 
 pytestmark = [pytest.mark.office, pytest.mark.pki, pytest.mark.conformance]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    settings = load_settings({"SIGNERT_HOME": str(tmp_path_factory.mktemp("home"))})
-    with open_services(settings, publisher=event_file(settings), hand_over=lambda *_: None) as services:
-        yield services
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +66,31 @@ def test_every_receipt_is_pdf_a_3a_and_pdf_ua_1(
         paths[-1].write_bytes(services.ledger.get_blob(agreement.id, version.receipt_pdf_sha256, "pdf"))
     failures = verapdf(paths, "3a") + verapdf(paths, "ua1")
     assert not failures, report(failures)
+
+
+def test_eu_dss_finds_the_complete_example_and_its_receipt_good(
+    services: Services, agreements: list[Agreement], tmp_path: Path
+) -> None:
+    agreement = agreements[0]
+    version = agreement.current
+    files = {}
+    for name, sha256, extension in (
+        ("signed.pdf", version.document.sha256, "pdf"),
+        ("receipt.pdf", version.receipt_pdf_sha256, "pdf"),
+        ("receipt.json", version.receipt_sha256, "json"),
+        ("receipt.json.p7s", version.receipt_signature_sha256, "p7s"),
+    ):
+        assert sha256
+        files[name] = tmp_path / name
+        files[name].write_bytes(services.ledger.get_blob(agreement.id, sha256, extension))
+    root = tmp_path / "root.der"
+    root.write_bytes(services.keys.trust.anchors[0])
+    detached = (files["receipt.json.p7s"], files["receipt.json"])
+    said = dss([files["signed.pdf"], files["receipt.pdf"], detached], trust=[root])
+    assert {s.indication for s in said} == {"TOTAL_PASSED", "PASSED"}, "\n".join(map(str, said))
+    levels = [(s.path.name, s.which, s.format) for s in said if s.kind == "signature"]
+    assert levels == [
+        *(("signed.pdf", f, "PAdES-BASELINE-LTA") for f in ("seal", "participant", "employer", "adviser")),
+        ("receipt.pdf", "seal", "PAdES-BASELINE-LTA"),
+        ("receipt.json.p7s", "", "CAdES-BASELINE-LT"),
+    ]

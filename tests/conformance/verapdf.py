@@ -3,25 +3,21 @@
     failures = verapdf([path], "2a")
     assert not failures, report(failures)
 
-It is fetched with Maven into `var/tools/verapdf` when it is not there; the version is the one in `verapdf/pom.xml`.
+It is fetched with Maven when it is not there; the version is the one in `verapdf/pom.xml`.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
-__all__ = ["FailedRule", "fetch", "report", "verapdf"]
+from tests.conformance.maven import fetch
 
-_POM = Path(__file__).parent / "verapdf" / "pom.xml"
-_TOOLS = Path(__file__).resolve().parents[2] / "var" / "tools"
-_MAVEN = {"": "http://maven.apache.org/POM/4.0.0"}
+__all__ = ["FailedRule", "report", "verapdf"]
+
 _FOUND_FAILURES = (0, 1)  # exit statuses of a run that reached a verdict on every file
 
 
@@ -49,7 +45,7 @@ def verapdf(paths: Sequence[Path], flavour: str) -> list[FailedRule]:
 
     Raises RuntimeError when a file could not be judged.
     """
-    command = ["java", "-jar", str(fetch()), "--format", "json", "--flavour", flavour, *map(str, paths)]
+    command = ["java", "-jar", str(_jar()), "--format", "json", "--flavour", flavour, *map(str, paths)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode not in _FOUND_FAILURES:
         raise RuntimeError(f"veraPDF ended with status {run.returncode}:\n{run.stdout}\n{run.stderr}")
@@ -72,34 +68,10 @@ def verapdf(paths: Sequence[Path], flavour: str) -> list[FailedRule]:
     ]
 
 
+def _jar() -> Path:
+    (jar,) = fetch("verapdf").glob("cli-*.jar")  # it carries its dependencies in itself
+    return jar
+
+
 def report(failures: Iterable[FailedRule]) -> str:
     return "\n".join(map(str, failures))
-
-
-def fetch() -> Path:
-    """The jar of veraPDF's command line, fetched first when it is not there. Raises RuntimeError when it cannot."""
-    version = ElementTree.parse(_POM).findtext("dependencies/dependency/version", namespaces=_MAVEN)
-    jar = _TOOLS / "verapdf" / f"cli-{version}.jar"
-    if jar.exists():
-        return jar
-    if shutil.which("mvn") is None or shutil.which("java") is None:
-        raise RuntimeError(
-            "veraPDF needs Java and Maven: install the packages default-jre-headless and maven"
-        )
-    jar.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_TOOLS) as folder:
-        # The jar carries its dependencies in itself.
-        options = (f"-DoutputDirectory={folder}", "-DexcludeTransitive=true")
-        run = subprocess.run(
-            ["mvn", "-q", "-B", "-f", _POM, "dependency:copy-dependencies", *options],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        fetched = Path(folder) / jar.name
-        if run.returncode or not fetched.exists():
-            raise RuntimeError(
-                f"Maven could not fetch veraPDF (status {run.returncode}):\n{run.stdout}{run.stderr}"
-            )
-        fetched.replace(jar)  # two that fetch at once end with one whole file
-    return jar

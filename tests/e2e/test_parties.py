@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from service.domain.periods import norwegian_date
-from signing import PreparedRevision
 from tests import scans
 from tests.cscserver import RemoteCredential, config_file, serve_csc, visit
 from tests.e2e.conftest import EXAMPLES, Installation, running_worker, wait_until
@@ -144,14 +143,12 @@ class Case:
         return dict(version)
 
     def content(self, prepared: str) -> bytes:
-        """The bytes of the document that a whole CMS is over; those that `document_digest` is of."""
-        blobs = self.service.home / "store/agreements" / self.id / "blobs"
-        asked = self.asked(prepared)
-        revision = (self.service.home / "store" / asked["document"]["storage_key"]).read_bytes()
-        found = PreparedRevision.from_bytes((blobs / f"{prepared}.prepared").read_bytes())
-        document = found.document(revision)
-        content = bytes(document[: found.reserved_start] + document[found.reserved_end :])
-        assert hashlib.sha256(content).hexdigest() == asked["to_sign"]["document_digest"]
+        """The bytes of the document that a whole CMS is over, as the event names them."""
+        to_sign = self.asked(prepared)["to_sign"]
+        content = (self.service.home / "store" / to_sign["content"]["storage_key"]).read_bytes()
+        assert (
+            hashlib.sha256(content).hexdigest() == to_sign["content"]["sha256"] == to_sign["document_digest"]
+        )
         return content
 
     def refused(self, *arguments: str | Path) -> tuple[str, str]:
@@ -284,12 +281,58 @@ def test_the_wrong_person_is_refused_whatever_they_send_and_the_right_one_signs_
     assert case.refused(*answer)[0] == "nothing_to_complete"
 
     person = participant(case.service, tmp_path)
-    again = case.sign("--role", "participant")["signing_now"]["prepared"]
+    document = tmp_path / "document"
+    again = case.sign("--role", "participant", "--output", document)["signing_now"]["prepared"]
+    assert document.read_bytes() == case.content(again)
+    case.service.signert("fetch", case.id, "--what", "to-sign", "-o", tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_bytes() == document.read_bytes()
     case.service.signert(
         "complete", case.id, "--role", "participant", "--prepared", again,
-        "--cms", person.cms(case.content(again)),
+        "--cms", person.cms(document.read_bytes()),
     )  # fmt: skip
     assert {p["role"]: p["status"] for p in case.version()["parties"]}["participant"] == "signed"
+    told, text = case.refused("fetch", case.id, "--what", "to-sign", "-o", tmp_path / "fetched")
+    assert told == "not_found"
+    assert "`signert sign`" in text
+
+
+def test_evidence_is_sent_from_a_file_and_kept(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    sign = ("sign", case.id, "--role", "participant", "--evidence", path)
+    before = case.service.json("show", case.id)["log"]
+    for content, said in (
+        ("{", "evidence.json is not JSON (line 1, column 2)"),
+        ("[]", "evidence: Send the evidence as a JSON object. [wrong_type]"),
+        (
+            json.dumps({"method": "bankid", "level": "low", "when": PARTICIPANT}),
+            "evidence.level: Send one of: substantial, high.",
+        ),
+    ):
+        path.write_text(content)
+        done = case.service.signert(*sign, ok=3)
+        assert said in done.stderr, done.stderr
+        assert PARTICIPANT not in done.stderr
+    case.service.signert("sign", case.id, "--role", "participant", "--evidence", tmp_path / "none", ok=64)
+    assert case.service.json("show", case.id)["log"] == before  # nothing was sent
+    given = {"method": "bankid", "level": "high", "time": "2026-11-22T10:00:00Z", "reference": "r-1"}
+    path.write_text(json.dumps(given))
+    person = participant(case.service, tmp_path)
+    to_sign = tmp_path / "attributes"
+    version = case.sign(*sign[2:], "--certificate", person.chain, "--output", to_sign)
+    asked = case.asked(version["signing_now"]["prepared"])["to_sign"]
+    assert to_sign.read_bytes() == base64.b64decode(asked["signed_attributes"])
+    path.write_text(json.dumps({**given, "reference": "r-2"}))
+    case.service.signert(
+        "complete", case.id, "--role", "participant", "--prepared", asked["prepared"], "--evidence", path,
+        "--signature", person.value(asked),
+    )  # fmt: skip
+    blobs = case.service.home / "store/agreements" / case.id / "blobs"
+    kept = [json.loads(blob.read_bytes()) for blob in blobs.glob("*.json")]
+    assert given in kept
+    assert {**given, "reference": "r-2"} in kept
+    assert (
+        case.refused("sign", case.id, "--role", "adviser", "--output", tmp_path / "x")[0] == "nothing_to_sign"
+    )
 
 
 def test_a_party_is_waited_for_at_its_signing_service_and_comes_back(pki: TestPki, tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import copy
 import importlib
 import json
 import subprocess
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,218 +16,46 @@ import pypdf
 import pytest
 
 from service.config import load_settings
-from service.domain.agreement import Agreement, Method, PartyStatus, Status, fold
+from service.domain.agreement import PartyStatus, Status, fold
 from service.domain.periods import norwegian_date
-from service.errors import CommandRejected
 from service.pipeline.archive import check_against_log
-from service.pipeline.drive import Rest, drive
 from service.pipeline.fsck import StoreCheck
-from service.pipeline.intake import receive
-from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
 from service.schemas import event_schema
-from signing import Credential, PreparedRevision, open_credential, validate
+from signing import Credential, validate
 from tests import scans
-from tests.cscserver import RemoteCredential, config_file, serve_csc, visit
-from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.fakes import ManualClock
+from tests.parties import MINIMAL, OTHERS, Case, five_parties, new_case
 from tests.signing_documents import Signers
-from tests.softhsm import softhsm
 
 pytestmark = [pytest.mark.office, pytest.mark.pki]
 
 signing_prepare = importlib.import_module("signing.prepare")  # the package has a function of that name
-ROOT = Path(__file__).parents[2]
-MINIMAL = json.loads((ROOT / "examples/minimal.json").read_text())
-
-
-class Outside:
-    """The parties' own means: OpenSSL with their keys, told only what the events say."""
-
-    def __init__(self, signers: Signers, folder: Path) -> None:
-        self.signers = signers
-        self.folder = folder
-
-    def certificates(self, label: str) -> list[str]:
-        identity = self.signers.credential(label).identity
-        return [base64.b64encode(c).decode() for c in (identity.certificate, *identity.chain)]
-
-    def value(self, label: str, to_sign: Mapping[str, Any]) -> str:
-        """A bare signature value over the signed attributes, as a signing service gives it."""
-        attributes = base64.b64decode(to_sign["signed_attributes"])
-        return base64.b64encode(self.signers.credential(label).sign(attributes)).decode()
-
-    def cms(self, label: str, services: Services, agreement: Agreement, *more: str) -> str:
-        """A whole CMS over the document's bytes, as OpenSSL makes it of the prepared document."""
-        version = agreement.current
-        assert version.prepared
-        ledger, pki = services.ledger, self.signers.pki
-        prepared = PreparedRevision.from_bytes(
-            ledger.get_blob(agreement.id, version.prepared.blob_sha256, "prepared")
-        )
-        document = prepared.document(ledger.get_blob(agreement.id, version.document.sha256, "pdf"))
-        (self.folder / "content").write_bytes(
-            document[: prepared.reserved_start] + document[prepared.reserved_end :]
-        )
-        made = subprocess.run(
-            [
-                "openssl", "cms", "-sign", "-binary", "-cades", "-in", "content", "-outform", "DER", "-md", "sha256",
-                "-signer", str(pki.certificate_pem(label)), "-inkey", str(pki.directory / f"{label}.pem"),
-                "-certfile", str(pki.certificate_pem("interm")), *more,
-            ],
-            cwd=self.folder, capture_output=True, check=True,
-        )  # fmt: skip
-        return base64.b64encode(made.stdout).decode()
-
-
-class Case:
-    """An agreement in a store of its own, and what a case system and the parties do to it."""
-
-    def __init__(self, services: Services, events: EventList, outside: Outside) -> None:
-        self.services, self.events, self.outside = services, events, outside
-        self.clock = services.clock
-        self.id = str(uuid.uuid4())
-
-    @property
-    def agreement(self) -> Agreement:
-        return fold(self.services.ledger.read(self.id))
-
-    def send(self, name: str, **values: Any) -> Agreement:
-        payload = {"command_id": str(uuid.uuid4()), **values}
-        if name != "submit":
-            payload["agreement_id"] = self.id
-        outcome = drive(self.services, receive(self.services, name, payload))
-        assert outcome.rest is Rest.AT_REST, outcome.parked
-        return outcome.agreement
-
-    def submit(self, roles: Mapping[str, Mapping[str, Any]], **plan: Any) -> Agreement:
-        agreement = {**copy.deepcopy(MINIMAL), "id": self.id}
-        agreement["parties"] |= {r: agreement["parties"].get(r, {}) | extra for r, extra in roles.items()}
-        return self.send("submit", agreement=agreement, signing=plan)
-
-    def refused(self, name: str, **values: Any) -> str:
-        with pytest.raises(CommandRejected) as caught:
-            self.send(name, **values)
-        return caught.value.code
-
-    def asked(self, role: str) -> dict[str, Any]:
-        """What the newest event asks this party to sign."""
-        told: list[Any] = [
-            e["data"] for e in self.events.events if e["type"] == "agreement.signature-requested"
-        ]
-        return next(t["to_sign"] for t in reversed(told) if t["role"] == role and "to_sign" in t)
-
-    def last_event(self) -> tuple[str, Any]:
-        event: Any = self.events.events[-1]
-        return event["type"], event["data"]
-
-    def sign_with_cms(self, role: str, label: str, *more: str) -> Agreement:
-        agreement = self.send("sign", role=role)
-        cms = self.outside.cms(label, self.services, agreement, *more)
-        return self.send("complete-signature", role=role, prepared=self.asked(role)["prepared"], cms=cms)
-
-    def sign_with_value(self, role: str, label: str) -> Agreement:
-        self.send("sign", role=role, certificates=self.outside.certificates(label))
-        asked = self.asked(role)
-        value = self.outside.value(label, asked)
-        return self.send("complete-signature", role=role, prepared=asked["prepared"], signature=value)
-
-    def sign_by_redirect(self, role: str) -> Agreement:
-        self.send("sign", role=role)
-        return self.send(
-            "complete-signature", role=role, authorization=visit(self.asked(role)["authorization_url"])
-        )
-
-    def status(self, role: str) -> PartyStatus:
-        return self.agreement.current.party(role).status
-
-
-PERSON = {"first_name": "Łucja", "last_name": "Ødegård", "phone": "+47 000 00 009"}
-OTHERS = {
-    "adviser": {"order": 1},
-    "participant": {"national_id": "17849431021"},
-    "employer": {"organisation": {"number": "312300028", "name": "Fjordbakeriet & Kafé Sandvika AS"}},
-    "organiser": {
-        **PERSON,
-        "organisation": {"number": "312300028", "name": "Fjordbakeriet & Kafé Sandvika AS"},
-        "order": 0,
-    },
-    "decider": {**PERSON, "ident": "Z990777", "order": 1},
-}
 
 
 @pytest.fixture
-def make_case(
-    running: Any, signers: Signers, tmp_path: Path
-) -> Iterator[Callable[[Mapping[str, Credential]], Case]]:
-    def make(credentials: Mapping[str, Credential]) -> Case:
-        events = EventList()
-        opened: Services = running.on(MemoryStore(), events)
-        held = {"seal": signers.credential("seal"), **credentials}
-        keys = replace(
-            opened.keys,
-            credential=held.get,
-            trust=signers.trust,
-            timestamps=signers.timestamps,
-            evidence=signers.collector,
-        )
-        return Case(replace(opened, open_keys=lambda: keys), events, Outside(signers, tmp_path))
+def make_case(running: Any, signers: Signers, tmp_path: Path) -> Callable[..., Case]:
+    def make(credentials: Mapping[str, Credential], **keys: Any) -> Case:
+        return new_case(running.services, signers, tmp_path, credentials, **keys)
 
-    yield make
+    return make
 
 
 @pytest.fixture
-def case(make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers) -> Case:
+def case(make_case: Callable[..., Case], signers: Signers) -> Case:
     """The participant and the employer sign outside, the adviser by a key that the service has."""
     made = make_case({"adviser": signers.credential("adviser")})
     made.submit({r: OTHERS[r] for r in ("participant", "employer")})
     return made
 
 
-def chain_of(signers: Signers, label: str, folder: Path) -> Path:
-    """The certificate and the one above it, in one file."""
-    path = folder / f"{label}-chain.pem"
-    path.write_bytes(b"".join(signers.pki.certificate_pem(each).read_bytes() for each in (label, "interm")))
-    return path
-
-
 @pytest.mark.parametrize(("mode", "version"), [("implicit", 2), ("oauth2code", 2), ("oauth2code", 1)])
 def test_five_parties_by_four_methods_in_two_groups(
-    make_case: Callable[[Mapping[str, Credential]], Case],
-    signers: Signers,
-    tmp_path: Path,
-    mode: str,
-    version: int,
+    running: Any, signers: Signers, tmp_path: Path, mode: str, version: int
 ) -> None:
     """The organiser's key is at a remote service, which signs when it is asked or when a person approves."""
-    with softhsm(tmp_path) as hsm, serve_csc(signers.pki) as csc:
-        hsm.import_key(
-            "adviser", signers.pki.directory / "adviser.pem", signers.pki.certificate_pem("adviser")
-        )
-        csc.credentials["organiser"] = RemoteCredential("organisation", mode=mode)
-        (folder := tmp_path / "csc").mkdir()
-        remote = config_file(folder, f"{csc.url}/csc/v{version}", "organiser", authorization=f'"{mode}"')
-        case = make_case(
-            {
-                "adviser": open_credential(
-                    hsm.uri("adviser", certificate=str(chain_of(signers, "adviser", tmp_path)))
-                ),
-                "organiser": open_credential(f"csc:{remote}"),
-                "decider": signers.credential("seal"),
-            }
-        )
-        agreement = case.submit(OTHERS, parties={"decider": {"method": "approved"}})
-        methods = {p.role: p.method for p in agreement.current.parties}
-        assert methods["participant"] is methods["employer"] is Method.OUTSIDE
-        if mode == "oauth2code":
-            assert methods["organiser"] is Method.REDIRECT
-            case.sign_by_redirect("organiser")
-        assert case.status("organiser") is PartyStatus.SIGNED
-        assert case.refused("sign", role="decider") == "not_your_turn"
-        case.sign_with_cms("participant", "person")
-        agreement = case.sign_with_value("employer", "organisation")
-        assert [p.role for p in agreement.current.open_parties()] == ["decider"]
-        assert case.status("adviser") is PartyStatus.SIGNED  # second group, by the HSM
-        agreement = case.send("sign", role="decider")
+    case = five_parties(running.services, signers, tmp_path, mode=mode, version=version)
+    agreement = case.agreement
     current = agreement.current
     assert current.status is Status.SIGNED
     document = case.services.ledger.get_blob(agreement.id, current.document.sha256, "pdf")
@@ -381,9 +207,7 @@ def test_the_adviser_signs_for_a_participant_who_cannot(case: Case, tmp_path: Pa
     ] == []
 
 
-def test_a_level_that_is_demanded_must_be_shown(
-    make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers
-) -> None:
+def test_a_level_that_is_demanded_must_be_shown(make_case: Callable[..., Case], signers: Signers) -> None:
     case = make_case({"adviser": signers.credential("adviser")})
     case.submit({r: OTHERS[r] for r in ("participant", "employer")}, parties={"employer": {"level": "high"}})
     certificates = case.outside.certificates("organisation")
@@ -394,7 +218,7 @@ def test_a_level_that_is_demanded_must_be_shown(
     assert case.asked("employer")["signed_attributes"]
 
 
-def test_nobody_comes(make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers) -> None:
+def test_nobody_comes(make_case: Callable[..., Case], signers: Signers) -> None:
     case = make_case({"adviser": signers.credential("adviser")})
     clock = ManualClock(case.services.clock.now())
     case.services = replace(case.services, clock=clock)
@@ -410,7 +234,7 @@ def test_nobody_comes(make_case: Callable[[Mapping[str, Credential]], Case], sig
 
 
 def test_a_participant_signs_on_paper_and_the_adviser_attests_it(
-    make_case: Callable[[Mapping[str, Credential]], Case], signers: Signers, tmp_path: Path
+    make_case: Callable[..., Case], signers: Signers, tmp_path: Path
 ) -> None:
     case = make_case({"adviser": signers.credential("adviser")})
     case.submit({r: OTHERS[r] for r in ("participant", "employer")})

@@ -29,7 +29,8 @@ from tests.cscserver import (
     visit,
 )
 from tests.fakes import ManualClock
-from tests.integration.test_parties_sign import OTHERS, Case, make_case
+from tests.integration.test_parties_sign import make_case
+from tests.parties import OTHERS, Case
 from tests.pki import TestPki
 from tests.signing_documents import Signers
 

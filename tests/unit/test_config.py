@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from service.bootstrap import open_trust
 from service.config import S3Location, load_settings
 from service.domain.steps import Capability
 from service.errors import ConfigurationError
+from signing import TrustStore
+from tests.certificates import write_certificates
 
 PRODUCTION = {
     "SIGNERT_ENV": "production",
@@ -44,6 +47,32 @@ def test_lists_paths_and_credentials() -> None:
     assert settings.store == Path("/srv/a store")
     assert settings.capabilities == {Capability.SIGN}
     assert settings.credentials == {"seal": "pkcs12:/seal.p12", "adviser": "pkcs12:/adviser.p12"}
+
+
+def test_each_way_of_signing_may_have_its_own_anchors(tmp_path: Path) -> None:
+    write_certificates(tmp_path)
+    settings = load_settings(
+        {
+            **PRODUCTION,
+            "SIGNERT_TRUST": str(tmp_path / "ca.pem"),
+            "SIGNERT_TRUST_OUTSIDE": f"{tmp_path / 'other-ca.pem'}, {tmp_path / 'server.pem'}",
+            "SIGNERT_TRUST_TIMESTAMPS": str(tmp_path / "client.pem"),
+        }
+    )
+    trust = open_trust(settings)
+    ca, other, server, client = (
+        TrustStore.from_pem(tmp_path / f"{name}.pem").anchors
+        for name in ("ca", "other-ca", "server", "client")
+    )
+    assert trust.anchors == (*ca, *other, *server)  # of signers: timestamps are another matter
+    for name in ("seal", "pkcs12", "pkcs11", "csc"):
+        assert trust.of(name).anchors == ca
+    assert trust.of("outside").anchors == (*other, *server)
+    assert trust.timestamps.anchors == trust.of("outside").timestamps.anchors == client
+    common = open_trust(load_settings({**PRODUCTION, "SIGNERT_TRUST": str(tmp_path / "ca.pem")}))
+    assert common.timestamps.anchors == common.of("outside").anchors == common.anchors == ca
+    with pytest.raises(ConfigurationError, match="SIGNERT_TRUST_HSM"):
+        load_settings({**PRODUCTION, "SIGNERT_TRUST_HSM": "/x.pem"})
 
 
 def test_a_bucket_is_a_store() -> None:

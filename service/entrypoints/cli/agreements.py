@@ -146,6 +146,7 @@ _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
     "receipt-pdf": (lambda v: v.receipt_pdf_sha256, "pdf"),
     "data": (lambda v: v.input_sha256, "json"),
     "report": (lambda v: v.report_sha256, "json"),
+    "to-sign": (lambda v: v.prepared.to_sign_sha256 if v.prepared else None, "bin"),
 }
 
 
@@ -184,7 +185,8 @@ def fetch(
     signed: the signed PDF. copy: the sealed PDF with no party's signature, to print and sign by hand. scan: of a copy
     that was signed by hand. document: the PDF before the seal. courtesy: the translation to read beside it. receipt:
     receipt.json; a detached signature is written beside it as .p7s. receipt-signature: that signature alone.
-    receipt-pdf: the receipt for people. data: what was sent in. report: the validation report.
+    receipt-pdf: the receipt for people. data: what was sent in. report: the validation report. to-sign: the bytes that
+    a party is to sign outside now, of which its signing service makes a CMS or a bare signature value.
     """
     if (target is None) == (minutes is None):
         raise click.UsageError("Give either --output FILE or --link MINUTES.")
@@ -200,7 +202,9 @@ def fetch(
     if sha256 is None:
         raise NotFound(
             f"version {version.number} of agreement {agreement_id} has no '{what}' yet: it is {version.status}",
-            remedy="Half-signed documents are not handed out as signed. See `signert show`.",
+            remedy="Say that the party signs with `signert sign`."
+            if what == "to-sign"
+            else "Half-signed documents are not handed out as signed. See `signert show`.",
         )
     ledger = open_ledger(settings)
     if target is None:
@@ -265,9 +269,8 @@ def verify(load: LoadSettings, target: str, trust: tuple[Path, ...], as_json: bo
 def _verify_agreement(
     settings: Settings, agreement_id: str, anchors: TrustStore
 ) -> tuple[ValidationReport, list[str]]:
-    from service.pipeline.archive import check_against_log
+    from service.pipeline.archive import check_against_log, validate_version
     from service.pipeline.scans import missing_scans
-    from signing import validate
 
     agreement = read_agreement(settings, agreement_id)
     version = agreement.current
@@ -277,7 +280,7 @@ def _verify_agreement(
             remedy="See `signert show`.",
         )
     document = open_ledger(settings).get_blob(agreement.id, version.document.sha256, "pdf")
-    report = validate(document, anchors)
+    report = validate_version(version, document, anchors)
     scans = missing_scans(open_ledger(settings), agreement.id, version)
     return report, [*check_against_log(version, document, report), *scans]
 

@@ -44,12 +44,15 @@ def send_about(
     fields: Mapping[str, Any],
     *,
     version: int | None = None,
+    before_show: Callable[[Ledger, Agreement], None] | None = None,
     wait: bool,
     sign_with: Path | None,
     producer: str | None,
     as_json: bool,
 ) -> Agreement | None:
     """The agreement after the command about `version` (the current one when None); None when that is not awaited.
+
+    `before_show` is called with what came of it, before anything is printed.
 
     Raises `CommandRejected`, and `SignertError` with the reason when a signature could not be used.
     """
@@ -67,6 +70,8 @@ def send_about(
     )  # fmt: skip
     if ended is not None:
         _refuse_discarded(open_ledger(settings), ended, payload["command_id"])
+        if before_show:
+            before_show(open_ledger(settings), ended)
         show_agreement(settings, ended, as_json=as_json)
     return ended
 

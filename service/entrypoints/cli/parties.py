@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import uuid
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -15,34 +14,23 @@ from service.bootstrap import read_certificates
 from service.domain.agreement import Agreement
 from service.domain.paper import EXTENSIONS, MAX_SCAN, media_type_of
 from service.domain.presentation import ROLES
-from service.entrypoints.cli.sending import send, sender_options
-from service.entrypoints.cli.shared import (
-    LoadSettings,
-    agreement_argument,
-    as_json_option,
-    open_ledger,
-    parse_agreement_id,
-    read_agreement,
-    settings_option,
-    show_agreement,
-)
+from service.entrypoints.cli.following import follow_options, send_about
+from service.entrypoints.cli.shared import LoadSettings, open_ledger, read_agreement, read_json, write
 from service.errors import SignertError
 from service.pipeline.ledger import Ledger
+from service.schemas import check_evidence
 
 __all__ = ["COMMANDS"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-_WAIT_SECONDS = 120
-
 role_option = click.option("--role", type=click.Choice(ROLES), required=True, help="The party.")
 file_type = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-def _common(command: _F) -> _F:
-    """What each of these commands takes: the agreement, how it is sent, and whether its effect is awaited."""
-    wait = click.option("--wait/--no-wait", default=True, help="Wait until it is taken in.  [default: wait]")
-    wrapped = settings_option(as_json_option(sender_options(wait(command))))
-    return agreement_argument(wrapped)
+evidence_option = click.option(
+    "--evidence",
+    type=click.File("rb"),
+    help="How the person was identified, as the provider tells it: JSON with method, level (substantial, high), time "
+    "(RFC 3339, UTC), and where there is one reference; subject_serial and national_id where the certificate has no "
+    "identity number. - for standard input.",
+)
 
 
 @click.command()
@@ -58,27 +46,43 @@ def _common(command: _F) -> _F:
     type=click.Choice(["no_bankid", "reserved", "digital_skills"]),
     help="The adviser signs for the participant, for this REASON; the participant is informed and agrees.",
 )
-@_common
+@evidence_option
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the bytes that are to be signed outside to this file.",
+)
+@follow_options
 def sign(
     load: LoadSettings,
     agreement_id: str,
     role: str,
     certificate: Path | None,
     reason: str | None,
+    evidence: Any,
+    target: Path | None,
     **sending: Any,
 ) -> None:
     """Say that a party signs now.
 
     A party whose key the service reaches is signed for. For one that signs outside, what is to be signed is printed:
-    sign it within fifteen minutes and send the result with `signert complete`. For one whose signing service asks the
-    person, the address to open is printed: send what the person comes back with in the same way.
+    sign it within fifteen minutes and send the result with `signert complete`. Its bytes are written by --output, or by
+    `signert fetch --what to-sign`: of them a signing service makes a detached CMS, or with --certificate, of what are
+    the signed attributes then, a bare signature value. For one whose signing service asks the person, the address to
+    open is printed: send what the person comes back with in the same way.
     """
+    if target and not sending["wait"]:
+        raise click.UsageError("--output needs --wait.")
     fields: dict[str, Any] = {"role": role}
     if certificate:
         fields["certificates"] = [base64.b64encode(c).decode() for c in read_certificates(certificate)]
     if reason:
         fields["on_behalf"] = {"by": "adviser", "reason": reason, "informed": True}
-    _send(load, "sign", agreement_id, fields, **sending)
+    fields |= _evidence(evidence)
+    written = partial(_write_to_sign, role, target) if target else None
+    send_about(load, "sign", agreement_id, fields, before_show=written, **sending)
 
 
 @click.command()
@@ -89,7 +93,8 @@ def sign(
 @click.option("--code", help="The code that a person came back with from a signing service.")
 @click.option("--state", help="The state that came with it.")
 @click.option("--error", help="The error that came instead of a code, e.g. access_denied.")
-@_common
+@evidence_option
+@follow_options
 def complete(
     load: LoadSettings,
     agreement_id: str,
@@ -100,6 +105,7 @@ def complete(
     code: str | None,
     state: str | None,
     error: str | None,
+    evidence: Any,
     **sending: Any,
 ) -> None:
     """Bring back a signature that was made outside, or what a person brought from a signing service."""
@@ -115,7 +121,8 @@ def complete(
             raise click.UsageError("--code and --state go together.")
         came = {"code": code, "state": state, "error": error}
         fields["authorization"] = {name: value for name, value in came.items() if value is not None}
-    _send(load, "complete-signature", agreement_id, fields, **sending)
+    fields |= _evidence(evidence)
+    send_about(load, "complete-signature", agreement_id, fields, **sending)
 
 
 @click.command("attach-paper")
@@ -134,7 +141,7 @@ def complete(
     required=True,
     help="The day on which the copy was signed.",
 )
-@_common
+@follow_options
 def attach_paper(
     load: LoadSettings, agreement_id: str, roles: tuple[str, ...], path: Path, signed_on: Any, **sending: Any
 ) -> None:
@@ -161,7 +168,7 @@ def attach_paper(
         agreement = read_agreement(settings := load(), agreement_id)
         open_ledger(settings).put_blob(agreement.id, body, EXTENSIONS[media_type])
     fields = {"roles": list(roles), "scan": scan, "signed_on": f"{signed_on:%Y-%m-%d}"}
-    _send(load, "attach-paper", agreement_id, fields, **sending)
+    send_about(load, "attach-paper", agreement_id, fields, **sending)
 
 
 def _read_scan(path: Path) -> bytes:
@@ -180,10 +187,10 @@ def _read_scan(path: Path) -> bytes:
 @click.option(
     "--reason", type=click.Choice(["content", "not_involved", "withdrawn", "other"]), default="other"
 )
-@_common
+@follow_options
 def decline(load: LoadSettings, agreement_id: str, role: str, reason: str, **sending: Any) -> None:
     """Say that a party will not sign: the version ends, and all are told."""
-    _send(load, "decline", agreement_id, {"role": role, "reason": reason}, **sending)
+    send_about(load, "decline", agreement_id, {"role": role, "reason": reason}, **sending)
 
 
 @click.command()
@@ -192,49 +199,30 @@ def decline(load: LoadSettings, agreement_id: str, role: str, reason: str, **sen
     type=click.Choice(["wrongly_registered", "replaced", "withdrawn", "other"]),
     default="other",
 )
-@_common
+@follow_options
 def cancel(load: LoadSettings, agreement_id: str, reason: str, **sending: Any) -> None:
     """Take a version back before all have signed."""
-    _send(load, "cancel", agreement_id, {"reason": reason}, **sending)
+    send_about(load, "cancel", agreement_id, {"reason": reason}, **sending)
 
 
 COMMANDS = (sign, complete, attach_paper, decline, cancel)
 
 
-def _send(
-    load: LoadSettings,
-    name: str,
-    agreement_id: str,
-    fields: Mapping[str, Any],
-    *,
-    wait: bool,
-    sign_with: Path | None,
-    producer: str | None,
-    as_json: bool,
-) -> None:
-    settings = load()
-    agreement = read_agreement(settings, agreement_id)
-    payload = {
-        "command_id": str(uuid.uuid4()),
-        "agreement_id": parse_agreement_id(agreement_id),
-        "version": agreement.current.number,
-        **fields,
-    }
-    ended = send(
-        settings, name, payload, seconds=_WAIT_SECONDS if wait else None,
-        sign_with=sign_with, producer=producer, as_json=as_json,
-    )  # fmt: skip
-    if ended is not None:
-        _refuse_discarded(open_ledger(settings), ended, payload["command_id"])
-        show_agreement(settings, ended, as_json=as_json)
+def _evidence(file: Any) -> dict[str, Any]:
+    """The command's field for it. Raises `CommandRejected` that names every fault, before anything is sent."""
+    if file is None:
+        return {}
+    found = read_json(file, remedy="Evidence is described in docs/integration.md.")
+    check_evidence(found)
+    return {"evidence": found}
 
 
-def _refuse_discarded(ledger: Ledger, agreement: Agreement, command_id: object) -> None:
-    """Raise what a party was told when the command was taken in, but its signature could not be used."""
-    entries = ledger.read(agreement.id)
-    taken_in = next(e.seq for e in entries if e.data.get("command_id") == command_id)
-    for entry in entries[taken_in + 1 :]:  # that a person did not approve is what the command itself says
-        for told in entry.occurrences:
-            if told.type == "agreement.signature-refused":
-                remedy = "The party can sign again."
-                raise SignertError(told.data["message"], code=told.data["code"], remedy=remedy)
+def _write_to_sign(role: str, target: Path, ledger: Ledger, agreement: Agreement) -> None:
+    prepared = agreement.current.prepared
+    if prepared is None or prepared.field != role or prepared.to_sign_sha256 is None:
+        raise SignertError(
+            f"the command is carried out, but there is nothing for '{role}' to sign outside: {target} is not written",
+            code="nothing_to_sign",
+            remedy="See `signert show`: this party's key is one that the service reaches.",
+        )
+    write(target, ledger.get_blob(agreement.id, prepared.to_sign_sha256, "bin"))

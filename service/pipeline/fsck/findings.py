@@ -75,7 +75,8 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "revision_not_prefix": (Severity.ERROR, _RESTORE),
     "document_not_verified": (
         Severity.ERROR,
-        "Look closer with `signert verify ID`; check that SIGNERT_TRUST (or --trust) names the right anchors.",
+        "Look closer with `signert verify ID`; check that SIGNERT_TRUST and SIGNERT_TRUST_… (or --trust) name the "
+        "right anchors.",
     ),
     "report_differs": (Severity.ERROR, _RESTORE),
     "receipt_differs": (Severity.ERROR, _RESTORE),

@@ -27,6 +27,7 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "docx_sha256": "docx",
     "courtesy_sha256": "pdf",
     "prepared_sha256": "prepared",
+    "to_sign_sha256": "bin",
     "report_sha256": "json",
     "receipt_sha256": "json",
     "receipt_signature_sha256": "p7s",

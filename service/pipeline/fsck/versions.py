@@ -9,7 +9,7 @@ from typing import Any
 
 from service.domain.agreement import SEAL, Agreement, Revision, Status, Version
 from service.domain.log import log_key
-from service.pipeline.archive import LEVEL, check_against_log
+from service.pipeline.archive import LEVEL, check_against_log, validate_version
 from service.pipeline.fsck.reading import Blobs, Examined
 from service.pipeline.ledger import blob_key
 from service.pipeline.scans import scan_key
@@ -62,7 +62,7 @@ def _check_revisions(examined: Examined, blobs: Blobs, agreement_id: str, versio
 def _check_document(
     examined: Examined, agreement_id: str, version: Version, document: bytes, trust: TrustStore
 ) -> None:
-    report = validate(document, trust)
+    report = validate_version(version, document, trust)
     _count(examined, report)
     faults = [*check_against_log(version, document, report), *_failed(report)]
     if faults:
@@ -119,7 +119,7 @@ def _check_receipt(
         examined.say("receipt_differs", key, said)
     if trust is None or signature is None:
         return
-    found = verify_detached(receipt, signature, trust)
+    found = verify_detached(receipt, signature, trust.of(SEAL))
     if found.indication == "TOTAL-PASSED":
         examined.counts.signatures += 1
     elif found.sub_indication == _AGED:
@@ -146,7 +146,7 @@ def _check_receipt_pdf(
         return
     if trust is None:
         return
-    report = validate(sealed, trust)
+    report = validate(sealed, trust.of(SEAL))
     _count(examined, report)
     faults = list(_failed(report))
     if not report.passed:
