@@ -15,7 +15,8 @@ from typing import Any
 from service.adapters import devpki
 from service.bootstrap import open_services
 from service.config import Settings, load_settings
-from service.domain.agreement import Agreement, Status, fold
+from service.domain.agreement import Agreement, Status
+from service.domain.folding import fold
 from service.domain.log import Entry
 from service.domain.ports import ObjectStore, Publisher
 from service.pipeline.archive import check_against_log

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from service.domain.agreement import Agreement, Method, PartyStatus, fold
+from service.domain.agreement import Agreement, Method, PartyStatus
+from service.domain.folding import fold
 from service.errors import CommandRejected
 from service.pipeline.drive import Outcome, Rest, drive
 from service.pipeline.intake import receive

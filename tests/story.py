@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from service.domain.agreement import SEAL, Agreement, Method, Party, Version, fold
+from service.domain.agreement import SEAL, Agreement, Method, Party, Version
+from service.domain.folding import fold
 from service.domain.log import Draft, Entry, following, timestamp
 from service.domain.steps import Step, StepKind, end_of, next_step
 from tests.fakes import ManualClock

@@ -13,7 +13,8 @@ from typing import Any
 
 import rfc8785
 
-from service.domain.agreement import Agreement, Declaration, PartyStatus, Status, Version, fold
+from service.domain.agreement import Agreement, Declaration, PartyStatus, Status, Version
+from service.domain.folding import fold
 from service.domain.log import Draft, Occurrence
 from service.domain.steps import Capability, Step
 from service.domain.template import Manifest

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from service.domain.agreement import Agreement, advance, fold
+from service.domain.agreement import Agreement
+from service.domain.folding import advance, fold
 from service.domain.log import Draft, Entry, Occurrence, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.domain.agreement import Agreement, advance, fold
+from service.domain.agreement import Agreement
+from service.domain.folding import advance, fold
 from service.domain.log import Entry
 from service.domain.steps import next_step
 from service.errors import FieldError, NotFound

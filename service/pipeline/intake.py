@@ -16,7 +16,7 @@ from typing import Any
 
 import rfc8785
 
-from service.domain.agreement import fold
+from service.domain.folding import fold
 from service.domain.periods import norwegian_date
 from service.domain.sender import Sender
 from service.errors import (

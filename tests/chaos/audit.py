@@ -15,7 +15,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from service.domain.agreement import Status, fold
+from service.domain.agreement import Status
+from service.domain.folding import fold
 from service.domain.log import Entry, check_chain
 from service.errors import LogCorrupt
 from tests.chaos.messages import Order, Reader, message_body, personal_texts

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from service.domain.agreement import Agreement, Status, fold
+from service.domain.agreement import Agreement, Status
+from service.domain.folding import fold
 from service.entrypoints.cli.shared import OneProcess
 from service.pipeline.archive import check_against_log
 from service.pipeline.drive import Rest, drive

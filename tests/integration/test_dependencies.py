@@ -23,7 +23,7 @@ from service.adapters.directory import DirectoryStore
 from service.adapters.office import Office, OfficeSettings
 from service.background import child_environment
 from service.bootstrap import event_publisher
-from service.domain.agreement import fold
+from service.domain.folding import fold
 from service.domain.log import Entry
 from service.domain.steps import next_step
 from service.pipeline.drive import Outcome, Rest, drive

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from service.domain.agreement import Status, fold
+from service.domain.agreement import Status
+from service.domain.folding import fold
 from service.domain.periods import norwegian_date
 from service.pipeline.drive import Rest, drive
 from service.pipeline.fsck import StoreCheck

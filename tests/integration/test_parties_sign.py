@@ -16,7 +16,8 @@ import pypdf
 import pytest
 
 from service.config import load_settings
-from service.domain.agreement import PartyStatus, Status, fold
+from service.domain.agreement import PartyStatus, Status
+from service.domain.folding import fold
 from service.domain.periods import norwegian_date
 from service.pipeline.archive import check_against_log
 from service.pipeline.fsck import StoreCheck

@@ -13,7 +13,8 @@ import pytest
 from pypdf import PdfReader
 
 from service.adapters.pdf import text as text_of
-from service.domain.agreement import Status, fold
+from service.domain.agreement import Status
+from service.domain.folding import fold
 from service.domain.log import Draft
 from service.domain.presentation import ROLES
 from service.domain.steps import Step, StepKind

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from service.adapters.templates import Catalogue
-from service.domain.agreement import Agreement, PartyStatus, Status, Version, fold
+from service.domain.agreement import Agreement, PartyStatus, Status, Version
 from service.domain.changes import Change, differences, merged, signing_again, types_covering
+from service.domain.folding import fold
 from service.errors import CommandRejected
 from service.pipeline.intake import receive
 from service.pipeline.services import Services

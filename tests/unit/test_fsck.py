@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service.adapters.templates import Catalogue
-from service.domain.agreement import fold
+from service.domain.folding import fold
 from service.domain.log import log_key
 from service.errors import CommandRejected, FieldError, NotFound, StoreError
 from service.pipeline.fsck import Severity, StoreCheck

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.adapters.templates import Catalogue
-from service.domain.agreement import fold
+from service.domain.folding import fold
 from service.errors import AlreadyExists, CommandRejected, StoreError
 from service.pipeline.intake import receive, resume
 from service.pipeline.quarantine import publish_rejection, reject, rejections

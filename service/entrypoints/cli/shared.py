@@ -13,8 +13,9 @@ import click
 
 from service.bootstrap import open_store, system_clock
 from service.config import Settings
-from service.domain.agreement import Agreement, fold
+from service.domain.agreement import Agreement
 from service.domain.due import open_items
+from service.domain.folding import fold
 from service.domain.log import Entry
 from service.entrypoints import output
 from service.errors import NotFound, SignertError

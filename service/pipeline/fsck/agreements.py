@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from service.domain.agreement import Agreement, fold
+from service.domain.agreement import Agreement
+from service.domain.folding import fold
 from service.domain.log import Entry
 from service.domain.ports import ObjectStore
 from service.domain.steps import Step, next_step

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import rfc8785
 
-from service.domain.agreement import fold
+from service.domain.folding import fold
 from service.domain.log import log_key
 from service.domain.ports import ObjectStore
 from service.errors import NotFound, StoreError
