@@ -267,6 +267,8 @@ class Version:
     docx_sha256: str | None = None
     courtesy_sha256: str | None = None
     """The courtesy translation's PDF, where the agreement asks for one."""
+    screened_sha256: str | None = None
+    """The PDF without what tells who the participant is, where that is protected."""
     rendered_at: str | None = None
     revisions: tuple[Revision, ...] = ()
     prepared: Prepared | None = None

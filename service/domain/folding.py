@@ -120,6 +120,7 @@ def _rendered(version: Version, entry: Entry) -> Version:
         template_sha256=entry.data["template_sha256"],
         docx_sha256=entry.data["docx_sha256"],
         courtesy_sha256=entry.data.get("courtesy_sha256"),
+        screened_sha256=entry.data.get("screened_sha256"),
         rendered_at=entry.at,
         revisions=(_revision(entry.data),),
     )

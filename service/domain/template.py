@@ -52,7 +52,7 @@ class Manifest:
     (`*` for one segment; a path covers all beneath it) whose values need not be in the document's text.
     `fields[language][path]` names fields in a list of changes (see `describe_changes`). `courtesy` lists those of
     `languages` in which a document may be read but not signed. `signers_only` says that a party that does not sign a
-    version gets no place for a signature in it.
+    version gets no place for a signature in it; `screened` that the Word files know of the screened edition.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Manifest:
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     courtesy: tuple[str, ...] = ()
     signers_only: bool = False
+    screened: bool = False
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """An agreement's life in words: what each version changed and why, and what is different between any two.
 
-In the agreement's own language, by the labels of the template that the newer version was printed with.
+In the agreement's own language, by the labels of the template that the newer version was printed with. The contact
+information of a participant who is or was protected is not shown.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from service.domain.agreement import Agreement, Version
 from service.domain.changes import differences
-from service.domain.presentation import Described, describe_changes
+from service.domain.presentation import WITHHELD, Described, describe_changes, is_protected, is_withheld
 from service.domain.template import Template
 from service.errors import NotFound
 from service.pipeline.amend import content_of
@@ -45,24 +46,24 @@ def compare(
     ledger: Ledger, templates: _Templates, agreement: Agreement, before: int, after: int
 ) -> list[Described]:
     """What is different in version `after` from version `before`. Raises `NotFound` for one that is not there."""
-    contents = []
+    inputs = []
     for number in (before, after):
         version = agreement.version(number)
         if version is None:
             raise NotFound(
                 f"agreement {agreement.id} has no version {number}", remedy="See `signert show ID --history`."
             )
-        contents.append(content_of(ledger.get_json(agreement.id, version.input_sha256)))
-    changes = [
-        c.as_json() for c in differences(contents[0], contents[1]) if c.path.split(".")[0] != "template"
-    ]
+        inputs.append(ledger.get_json(agreement.id, version.input_sha256))
+    old, new = map(content_of, inputs)
+    changes = [c.as_json() for c in differences(old, new) if c.path.split(".")[0] != "template"]
     newer = agreement.versions[max(before, after) - 1]
-    return _described(templates, newer, changes)
+    return _described(templates, newer, changes, withhold=any(map(is_protected, inputs)))
 
 
 def _chapter(ledger: Ledger, templates: _Templates, agreement_id: str, version: Version) -> Chapter:
     data = ledger.get_json(agreement_id, version.input_sha256)
     amendment = data.get("amendment", {})
+    changes = amendment.get("changes", [])
     labels = _template(templates, version).labels
     named = labels.get("change_type", {})
     ending = data.get("termination")
@@ -75,18 +76,22 @@ def _chapter(ledger: Ledger, templates: _Templates, agreement_id: str, version: 
         version=version,
         types=tuple(named.get(t, t) for t in version.change),
         reason=amendment.get("reason"),
-        changes=_described(templates, version, amendment.get("changes", [])),
+        changes=_described(templates, version, changes, withhold=is_withheld(data, changes)),
         told=tuple(labels["role"].get(role, role) for role in amendment.get("told", ())),
         termination=ending,
     )
 
 
 def _described(
-    templates: _Templates, version: Version, changes: Sequence[Mapping[str, Any]]
+    templates: _Templates, version: Version, changes: Sequence[Mapping[str, Any]], *, withhold: bool
 ) -> list[Described]:
     template = _template(templates, version)
     return describe_changes(
-        changes, labels=template.labels, field_labels=template.field_labels, language=version.language
+        changes,
+        labels=template.labels,
+        field_labels=template.field_labels,
+        language=version.language,
+        withheld=WITHHELD if withhold else (),
     )
 
 

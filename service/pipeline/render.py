@@ -16,13 +16,14 @@ import rfc8785
 from service.domain.agreement import SEAL, Agreement, Version
 from service.domain.log import Draft, Occurrence, log_key, timestamp
 from service.domain.ports import Attachment
-from service.domain.presentation import context, printed_values
+from service.domain.presentation import context, is_protected, printed_values
 from service.domain.receipt import receipt
 from service.domain.steps import Step
 from service.domain.template import Template
 from service.errors import CommandRejected, FieldError, NotArchivable, TemplateError
 from service.pipeline.ledger import blob_key
 from service.pipeline.scans import scan_key
+from service.pipeline.screen import check_screened, screened_data
 from service.pipeline.services import Services, Typesetting
 from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, place_fields
 
@@ -60,8 +61,9 @@ class Typeset:
 def render_agreement(services: Services, agreement: Agreement, _step: Step) -> Draft:
     """Render the current version with a field for the seal and one for each party that signs.
 
-    A courtesy translation, where the agreement asks for one, is made of the same data and kept beside it. Raises
-    `CommandRejected` when the template cannot print this data.
+    A courtesy translation, where the agreement asks for one, and a screened edition, where the participant is
+    protected, are made of the same data and kept beside it. Raises `CommandRejected` when the template cannot print
+    this data, `RenderFailed` (`not_screened`).
     """
     version, ledger = agreement.current, services.ledger
     template = services.templates.get(version.template, version.template_version, version.language)
@@ -70,13 +72,12 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     fielded = version.asked if template.manifest.signers_only else version.parties
     pdf = place_fields(document.pdf, field_places(template, {p.role for p in fielded}))
     revision = {"sha256": ledger.put_blob(agreement.id, pdf, "pdf"), "bytes": len(pdf)}
+    screened = _screened(services, agreement, template)
     told = {
         "command_id": version.command_id,
         "template": {"name": template.name, "version": template.version, "sha256": template.sha256},
-        "document": {
-            "sha256": revision["sha256"],
-            "storage_key": blob_key(agreement.id, str(revision["sha256"]), "pdf"),
-        },
+        "document": _stored(agreement, str(revision["sha256"])),
+        **({"screened": _stored(agreement, screened)} if screened else {}),
     }
     return Draft(
         "rendered",
@@ -85,6 +86,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
             "docx_sha256": ledger.put_blob(agreement.id, document.docx, "docx"),
             "revision": revision,
             **_courtesy(services, agreement),
+            **({"screened_sha256": screened} if screened else {}),
         },
         (Occurrence("agreement.rendered", told),),
     )
@@ -127,6 +129,33 @@ def _courtesy(services: Services, agreement: Agreement) -> dict[str, Any]:
     document = typeset_version(services, agreement, version, language)
     sha256 = services.ledger.put_blob(agreement.id, document.pdf, "pdf")
     return {"courtesy_language": language, "courtesy_sha256": sha256}
+
+
+def _screened(services: Services, agreement: Agreement, template: Template) -> str | None:
+    """SHA-256 of the PDF that nobody signs and that does not tell who the participant is.
+
+    None when anybody may know, or when the template's Word files have no notice that it is not the signed document.
+    """
+    version = agreement.current
+    data = services.ledger.get_json(agreement.id, version.input_sha256)
+    if not (template.manifest.screened and is_protected(data)):
+        return None
+    shown, secrets = screened_data(services.ledger, agreement, data)
+    document = _typeset(
+        services,
+        template,
+        shown,
+        identifier=agreement.id,
+        version=version.number,
+        signers=(),
+        screened=True,
+    )
+    check_screened(services.typesetting.pdf.text(document.pdf), template, _printed(template, shown), secrets)
+    return services.ledger.put_blob(agreement.id, document.pdf, "pdf")
+
+
+def _stored(agreement: Agreement, sha256: str) -> dict[str, str]:
+    return {"sha256": sha256, "storage_key": blob_key(agreement.id, sha256, "pdf")}
 
 
 def _organisation_fields(language: str) -> list[FieldPlace]:
@@ -212,6 +241,7 @@ def _typeset(
     version: int,
     attachments: Sequence[Attachment] = (),
     signers: Sequence[str] | None = None,
+    screened: bool = False,
 ) -> Typeset:
     """The finished document, with everything that was sent in it."""
     document = typeset(
@@ -223,6 +253,7 @@ def _typeset(
         created=services.clock.now(),
         attachments=attachments,
         signers=signers,
+        screened=screened,
     )
     if lost := document.lost:
         raise TemplateError(
@@ -244,10 +275,11 @@ def typeset(
     created: datetime,
     attachments: Sequence[Attachment] = (),
     signers: Sequence[str] | None = None,
+    screened: bool = False,
 ) -> Typeset:
     """The finished document, even when it does not hold all that was sent: see `Typeset.lost`.
 
-    `signers` are the roles that sign it; None for all that the data say.
+    `signers` are the roles that sign it; None for all that the data say. `screened` says that the data are.
     Raises `TemplateError` and `RenderFailed`.
     """
     title, language = template.title, _LOCALES[template.language]
@@ -262,6 +294,7 @@ def typeset(
                 field_labels=template.field_labels,
                 unprinted=template.manifest.unprinted,
                 signers=signers,
+                screened=screened,
             ),
             "version": str(version),
         },

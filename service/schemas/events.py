@@ -118,6 +118,11 @@ class RenderedData(VersionData):
 
     template = Obj(UsedTemplate, required=True)
     document = Obj(StoredObject, "The PDF, with empty signature fields.", required=True)
+    screened = Obj(
+        StoredObject,
+        "The PDF without the participant's name and numbers, for those who may not see them: there when the "
+        "participant's address is protected, or it is not known whether it is.",
+    )
 
 
 class ToSign(StrictSchema):

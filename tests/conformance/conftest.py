@@ -6,6 +6,7 @@ import pytest
 
 from service.bootstrap import event_file, open_services
 from service.config import load_settings
+from service.entrypoints.cli.shared import OneProcess
 from service.pipeline.services import Services
 from tests.conformance.maven import fetch
 
@@ -24,5 +25,5 @@ def judges() -> None:
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """LibreOffice and the development PKI."""
     settings = load_settings({"SIGNERT_HOME": str(tmp_path_factory.mktemp("home"))})
-    with open_services(settings, publisher=event_file(settings), hand_over=lambda *_: None) as services:
+    with open_services(settings, publisher=event_file(settings), hand_over=OneProcess()) as services:
         yield services

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.domain.agreement import Agreement, Status
-from service.pipeline.drive import drive
+from service.domain.folding import fold
+from service.entrypoints.cli.shared import OneProcess
 from service.pipeline.intake import receive
 from service.pipeline.services import Services
 from tests.conformance.dss import dss
@@ -18,17 +20,34 @@ from tests.conformance.verapdf import report, verapdf
 pytestmark = [pytest.mark.office, pytest.mark.pki, pytest.mark.conformance]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+LANGUAGES = ("nb", "nn")
 
 
 @pytest.fixture(scope="module")
 def agreements(services: Services) -> list[Agreement]:
-    """The complete example in bokmål and in nynorsk, and the others in both too, signed."""
-    signed = []
+    """The complete example in bokmål and in nynorsk, and the others in both too, signed; the mentors' declarations;
+    and an amended version and a termination."""
+    signed, declarations, process = [], [], services.hand_over
+    assert isinstance(process, OneProcess)
+
+    def send(name: str, **fields: Any) -> Agreement:
+        marker = receive(services, name, {"command_id": str(uuid.uuid4()), **fields})
+        return process.drive_all(services, marker, lambda _: None).agreement
+
     for path in sorted(EXAMPLES.glob("*.json")):
-        for language in ("nb", "nn"):
+        for language in LANGUAGES:
             agreement = {**json.loads(path.read_text()), "language": language}
-            payload = {"command_id": str(uuid.uuid4()), "agreement": agreement}
-            signed.append(drive(services, receive(services, "submit", payload)).agreement)
+            signed.append(send("submit", agreement=agreement))
+            declarations += [d.agreement_id for d in signed[-1].current.declarations]
+    assert len(declarations) == len(LANGUAGES)
+    signed += [fold(services.ledger.read(i)) for i in declarations]
+    story = {p.stem[2:]: json.loads(p.read_text()) for p in (EXAMPLES / "story").glob("*.json")}
+    for language in LANGUAGES:
+        told = send("submit", agreement={**story["submit"], "language": language})
+        signed.append(send("amend", agreement_id=told.id, **story["needs"]))
+        signed.append(
+            send("terminate", agreement_id=told.id, **{**story["termination"], "date": "2037-05-31"})
+        )
     assert {a.current.status for a in signed} == {Status.SIGNED}
     return signed
 

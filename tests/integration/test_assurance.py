@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from service.domain.agreement import PartyStatus, Status
+from service.pipeline.drive import drive
 from signing import Credential
 from tests.parties import OTHERS, PERSON, Case, new_case
 from tests.signing_documents import Signers
@@ -174,3 +175,12 @@ def test_a_declaration_is_not_begun_for_a_plan_that_cannot_be_met(make_case: Mak
     assert version.status is Status.REJECTED
     assert case.last_event()[1]["code"] == "level_not_met"
     assert not any(d.requested for d in version.declarations)
+
+    case = make_case({**held, "mentor": "person"})
+    version = case.send("submit", agreement={**agreement, "id": case.id}, signing=plan).current
+    (declaration,) = version.declarations
+    marker = case.services.workbook.find(declaration.agreement_id, declaration.agreement_id)
+    assert marker
+    made = drive(case.services, marker).agreement.current
+    assert made.status is Status.SIGNED, case.last_event()
+    assert (made.party("mentor").eidas, made.party("mentor").level) == ("qualified", "high")

@@ -232,6 +232,7 @@ def test_a_lock_that_cannot_be_read_is_not_guessed_at(copy: Path) -> None:
         ('courtesy = ["en"]', 'courtesy = ["sv"]', "courtesy"),
         ('courtesy = ["en"]', 'courtesy = ["nb", "nn", "en"]', "courtesy"),
         ("signers_only = true", "signers_only = 1", "signers_only"),
+        ("screened = true", 'screened = "yes"', "screened"),
         ('"period.end" = "Siste dag"\n', "", r"fields\.nb lacks period\.end"),
         ('"period.end" = "Last day"', '"period end" = "Last day"', "fields"),
         ("[fields.en]", "[fields.sv]", "fields has a table"),

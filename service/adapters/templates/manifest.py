@@ -16,7 +16,7 @@ __all__ = ["parse_manifest"]
 
 MAX_ORDER = 9
 _KEYS = {"name", "version", "kind", "measures", "unprinted", "titles", "parties", "labels"}
-_OPTIONAL = {"places", "fields", "courtesy", "signers_only", "amendments", "declarations"}
+_OPTIONAL = {"places", "fields", "courtesy", "signers_only", "screened", "amendments", "declarations"}
 _PATH = re.compile(r"(?:[a-z_]+|\*)(?:\.(?:[a-z_]+|\*))*")
 _LINK = re.compile(r"https://signature\.invalid/[a-z_]+")
 
@@ -38,9 +38,6 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
     if not set(courtesy) < set(titles):
         raise _fault(where, "courtesy names some of the languages that have a title, but not all")
     binding = tuple(language for language in titles if language not in courtesy)
-    signers_only = data.get("signers_only", False)
-    if not isinstance(signers_only, bool):
-        raise _fault(where, "signers_only is true or false")
     labels = _labels(data["labels"], tuple(titles), where)
     return Manifest(
         name=_text(data["name"], f"{where}: name"),
@@ -58,7 +55,8 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         amendments=_amendments(data.get("amendments", {}), data["parties"], where),
         fields=_fields(data["fields"], tuple(titles), where) if "fields" in data else {},
         courtesy=courtesy,
-        signers_only=signers_only,
+        signers_only=_flag(data, "signers_only", where),
+        screened=_flag(data, "screened", where),
     )
 
 
@@ -68,6 +66,13 @@ def _fault(where: str, what: str) -> TemplateError:
         code="template_manifest",
         remedy="Correct the manifest; see the other templates'.",
     )
+
+
+def _flag(data: Mapping[str, Any], key: str, where: str) -> bool:
+    value = data.get(key, False)
+    if not isinstance(value, bool):
+        raise _fault(where, f"{key} is true or false")
+    return value
 
 
 def _text(value: Any, where: str) -> str:

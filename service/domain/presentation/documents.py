@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from service.domain.presentation.changes import Described, describe, leaves
 from service.domain.presentation.formats import ROLES, Kind, Labels, Presenter, is_unprinted
@@ -13,16 +13,21 @@ from service.domain.wage_subsidy import WAGE_SUBSIDIES, calculate, reduction
 
 __all__ = [
     "DERIVED",
+    "WITHHELD",
     "Kind",
     "context",
     "example_contexts",
+    "is_protected",
+    "is_withheld",
     "printed_values",
     "shown",
     "signing_roles",
 ]
 
-_PROTECTED = ("parties.participant.phone", "parties.participant.email")
-_PROTECTION = "parties.participant.address_protection"
+_PROTECTED: Final = ("parties.participant.phone", "parties.participant.email")
+_PROTECTION: Final = "parties.participant.address_protection"
+WITHHELD: Final = (*_PROTECTED, _PROTECTION)
+"""What only those who work on a case may see of a protected participant's."""
 
 
 DERIVED: Mapping[str, tuple[str, ...]] = {
@@ -52,6 +57,7 @@ def context(
     field_labels: Mapping[str, str] | None = None,
     unprinted: Sequence[str] = (),
     signers: Collection[str] | None = None,
+    screened: bool = False,
 ) -> dict[str, Any]:
     """The template's variables: the JSON's own field names with display strings, and what follows from them.
 
@@ -63,6 +69,7 @@ def context(
       with what it comes to (see `service/domain/wage_subsidy.py`);
     - `signs`, by role, whether the party signs this version: one of `signers`, or, where they are not given, a party
       that is neither told of an amendment only nor represented by a guardian;
+    - `screened`, whether this is the edition without what tells who the participant is (see `screening.py`);
     - of an `amendment`, `types` and `told` as texts, and `changes` as {what, before, after} (see `describe_changes`,
       which `field_labels` and `unprinted` are for).
 
@@ -75,14 +82,14 @@ def context(
         return tree
     for role, party in tree["parties"].items():
         if party and role in ROLES and "first_name" in party:
-            party["name"] = f"{party['first_name']} {party['last_name']}"
+            party["name"] = f"{party['first_name']} {party['last_name']}".rstrip()
             # A member of Nav's staff whose unit is not named belongs to the unit of follow-up.
             if "unit" in party and not party["unit"]:
                 party["unit"] = tree["unit"]
     if kind == "declaration":
         return tree
 
-    if _is_protected(data):
+    if is_protected(data):
         tree["parties"]["participant"].update(phone="", email="")
     if tree["inclusion_grant"]:
         lines = data["inclusion_grant"].get("lines", ())
@@ -97,6 +104,7 @@ def context(
     tree["wage_subsidy"] = _wage_subsidy(data, tree, presenter)
     signing = signing_roles(data) if signers is None else signers
     tree["signs"] = {role: role in signing for role in ROLES}
+    tree["screened"] = screened
     tree["amendment"] = _amendment(data, presenter, field_labels or {}, unprinted)
     return tree
 
@@ -117,7 +125,7 @@ def printed_values(
     the document breaks lines where it likes. Raises `TemplateError` (`label_missing`, `unknown_language`).
     """
     presenter = Presenter(kind, labels, language)
-    hidden = (*unprinted, *_PROTECTED) if kind == "agreement" and _is_protected(data) else tuple(unprinted)
+    hidden = (*unprinted, *_PROTECTED) if kind == "agreement" and is_protected(data) else tuple(unprinted)
     shown = {
         path: presenter.show(path, value)
         for path, value in leaves({k: v for k, v in data.items() if k != "amendment"})
@@ -158,6 +166,8 @@ def example_contexts(kind: Kind) -> dict[str, dict[str, Any]]:
                 tree |= {section: {} for section in (*_OPTIONAL, "wage_subsidy")}
             tree["family_relation"]["answer"] = "x"
             tree["chosen"] = dict.fromkeys(_measures(), full)
+            # The document that is signed: the screened edition has less, and a notice.
+            tree["screened"] = False
             tree["signs"] = {role: full or role in required for role in ROLES}
         elif kind == "declaration":
             tree["parties"]["mentor"]["name"] = "x"
@@ -182,10 +192,18 @@ def _measures() -> tuple[str, ...]:
     return ("inclusion_grant", "mentor", "work_training", *WAGE_SUBSIDIES)
 
 
-def _is_protected(data: Mapping[str, Any]) -> bool:
+def is_protected(data: Mapping[str, Any]) -> bool:
     """Unknown protection counts as protected."""
     participant = data.get("parties", {}).get("participant", {})
     return bool(participant.get("address_protection") != "none")
+
+
+def is_withheld(data: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether `changes`, to the agreement in `data`, may show no contact information of the participant.
+
+    That of a time when the participant was protected stays withheld when that has ended.
+    """
+    return is_protected(data) or any(c["path"] == _PROTECTION and c["before"] != "none" for c in changes)
 
 
 def signing_roles(data: Mapping[str, Any]) -> list[str]:
@@ -247,9 +265,7 @@ def _described(
     data: Mapping[str, Any], presenter: Presenter, field_labels: Mapping[str, str], unprinted: Sequence[str]
 ) -> list[Described | None]:
     changes = data["amendment"].get("changes", ())
-    # Contact information of a time when the participant was protected stays withheld when that has ended.
-    was_protected = any(c["path"] == _PROTECTION and c["before"] != "none" for c in changes)
-    withheld = _PROTECTED if _is_protected(data) or was_protected else ()
+    withheld = _PROTECTED if is_withheld(data, changes) else ()
     return describe(changes, presenter, field_labels=field_labels, unprinted=unprinted, withheld=withheld)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Labels",
     "Presenter",
     "amount",
+    "is_coded",
     "is_unprinted",
     "kroner",
     "local_time",
@@ -79,7 +80,9 @@ def percent(value: object, language: str = "nb") -> str:
 
 
 def national_id(value: str) -> str:
-    """Eleven digits as date and personal number: `178494 31021`."""
+    """Eleven digits as date and personal number: `178494 31021`. What is no number stays as it is: «Skjermet»."""
+    if not value.isdecimal():
+        return value
     return f"{value[:6]}{NBSP}{value[6:]}"
 
 
@@ -279,6 +282,11 @@ def matches(pattern: str, path: str) -> bool:
 def is_unprinted(path: str, unprinted: Sequence[str]) -> bool:
     """Whether the manifest's `unprinted` patterns cover the field path."""
     return any(matches(pattern, path) for pattern in unprinted)
+
+
+def is_coded(path: str) -> bool:
+    """Whether an agreement's value at `path` is a code, a date or a number, not what people wrote."""
+    return is_unprinted(path, tuple(_AGREEMENT_FORMATS))
 
 
 def _find_format(path: str, formats: Mapping[str, _Format]) -> _Format | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.errors import TemplateError
 
-__all__ = ["NBSP", "Words", "words_of"]
+__all__ = ["NBSP", "Words", "texts_of", "words_of"]
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -34,6 +34,8 @@ class Words:
     in_months: tuple[str, str]
     withheld: str
     """Stands where contact information is that may not be shown."""
+    screened: str
+    """Stands for a protected participant's name and numbers in the screened edition."""
 
 
 # Month names are the same in bokmål and nynorsk.
@@ -63,6 +65,7 @@ _WORDS: Mapping[str, Words] = {
         hours_a_week=(f"{{n}}{NBSP}time i uken", f"{{n}}{NBSP}timer i uken"),
         in_months=(f"{{n}}{NBSP}måned", f"{{n}}{NBSP}måneder"),
         withheld="Vises ikke",
+        screened="Skjermet",
     ),
     "nn": Words(
         yes="Ja",
@@ -80,6 +83,7 @@ _WORDS: Mapping[str, Words] = {
         hours_a_week=(f"{{n}}{NBSP}time i veka", f"{{n}}{NBSP}timar i veka"),
         in_months=(f"{{n}}{NBSP}månad", f"{{n}}{NBSP}månader"),
         withheld="Blir ikkje vist",
+        screened="Skjerma",
     ),
     "en": Words(
         yes="Yes",
@@ -97,8 +101,19 @@ _WORDS: Mapping[str, Words] = {
         hours_a_week=(f"{{n}}{NBSP}hour a week", f"{{n}}{NBSP}hours a week"),
         in_months=(f"{{n}}{NBSP}month", f"{{n}}{NBSP}months"),
         withheld="Not shown",
+        screened="Screened",
     ),
 }
+
+
+def texts_of(words: Words) -> list[str]:
+    """All that a document may say in these words."""
+    texts: list[str] = []
+    for value in vars(words).values():
+        texts += (
+            [value] if isinstance(value, str) else value.values() if isinstance(value, Mapping) else value
+        )
+    return texts
 
 
 def words_of(language: str) -> Words:

@@ -141,6 +141,7 @@ _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
     "copy": (_sealed, "pdf"),
     "document": (lambda v: v.revisions[0].sha256 if v.revisions else None, "pdf"),
     "courtesy": (lambda v: v.courtesy_sha256, "pdf"),
+    "screened": (lambda v: v.screened_sha256, "pdf"),
     "receipt": (lambda v: v.receipt_sha256 if v.status is Status.SIGNED else None, "json"),
     "receipt-signature": (lambda v: v.receipt_signature_sha256, "p7s"),
     "receipt-pdf": (lambda v: v.receipt_pdf_sha256, "pdf"),
@@ -183,10 +184,11 @@ def fetch(
     """Write one of an agreement's documents to a file, or print a link to it.
 
     signed: the signed PDF. copy: the sealed PDF with no party's signature, to print and sign by hand. scan: of a copy
-    that was signed by hand. document: the PDF before the seal. courtesy: the translation to read beside it. receipt:
-    receipt.json; a detached signature is written beside it as .p7s. receipt-signature: that signature alone.
-    receipt-pdf: the receipt for people. data: what was sent in. report: the validation report. to-sign: the bytes that
-    a party is to sign outside now, of which its signing service makes a CMS or a bare signature value.
+    that was signed by hand. document: the PDF before the seal. courtesy: the translation to read beside it. screened:
+    of a protected participant, the PDF without what tells who it is. receipt: receipt.json; a detached signature is
+    written beside it as .p7s. receipt-signature: that signature alone. receipt-pdf: the receipt for people. data: what
+    was sent in. report: the validation report. to-sign: the bytes that a party is to sign outside now, of which its
+    signing service makes a CMS or a bare signature value.
     """
     if (target is None) == (minutes is None):
         raise click.UsageError("Give either --output FILE or --link MINUTES.")

@@ -181,6 +181,7 @@ def _documents(agreement_id: str, version: Version) -> dict[str, str]:
     blobs = {
         "signed": (version.document.sha256, "pdf"),
         "courtesy": (version.courtesy_sha256, "pdf"),
+        "screened": (version.screened_sha256, "pdf"),
         "receipt": (version.receipt_sha256, "json"),
         "receipt-signature": (version.receipt_signature_sha256, "p7s"),
         "receipt-pdf": (version.receipt_pdf_sha256, "pdf"),

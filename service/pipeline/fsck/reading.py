@@ -26,6 +26,7 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "claim_sha256": "claim",
     "docx_sha256": "docx",
     "courtesy_sha256": "pdf",
+    "screened_sha256": "pdf",
     "prepared_sha256": "prepared",
     "to_sign_sha256": "bin",
     "report_sha256": "json",

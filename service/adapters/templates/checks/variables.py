@@ -89,6 +89,12 @@ def check_unused(manifest: Manifest, language: str, found: Sequence[Variable]) -
     printed = {variable.path for variable in found if variable.is_printed}
     for path in list(printed):
         printed.update(presentation.DERIVED.get(path, ()))
+    if manifest.screened and "screened" not in {variable.path for variable in found}:
+        message = "The manifest says that the file has a notice for the screened edition; it has none."
+        remedy = (
+            "Write it between {%p if screened %} and {%p endif %}, or take `screened` out of the manifest."
+        )
+        yield Fault("screened", Finding(f"{language}.docx: screened", "unused_variable", message, remedy))
     for path in leaf_paths(SHAPES[manifest.kind]):
         if (
             path not in printed
