@@ -133,7 +133,7 @@ def about(agreement_id: str, event_type: str) -> Callable[[Event], bool]:
 
 
 def refused(command_id: str) -> Callable[[Event], bool]:
-    return lambda event: event["data"].get("command_id") == command_id
+    return lambda event: event["type"] == "agreement.rejected" and event["data"]["command_id"] == command_id
 
 
 def test_the_worked_message_is_signed_and_refusals_name_fields(

@@ -120,7 +120,7 @@ def test_what_the_case_system_is_told(case: Case, csc: CscServer, capsys: pytest
     assert asked["authorization_url"].startswith(f"{csc.url}/oauth2/authorize?")
     assert "signed_attributes" not in asked
     entries = case.services.ledger.read(case.id)
-    output.agreement(agreement, entries, [], as_json=False)
+    output.agreement(agreement, entries, [], [], as_json=False)
     shown = capsys.readouterr().out
     assert f"Waited for at its signing service: {ROLE}, until {asked['expires_at']}" in shown
     assert asked["authorization_url"] in shown

@@ -69,10 +69,10 @@ def author(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("SIGNERT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SIGNERT_TEMPLATES", str(tmp_path / "templates"))
     shutil.copytree(
-        ROOT / "templates" / "kvittering" / "1.0.0", tmp_path / "templates" / "kvittering" / "1.0.0"
+        ROOT / "templates" / "kvittering" / "1.1.0", tmp_path / "templates" / "kvittering" / "1.1.0"
     )
     lines = (ROOT / "templates" / "catalogue.lock").read_text().splitlines(keepends=True)
-    receipt = [line for line in lines if line.startswith("#") or " kvittering/1.0.0/" in line]
+    receipt = [line for line in lines if line.startswith("#") or " kvittering/1.1.0/" in line]
     (tmp_path / "templates" / "catalogue.lock").write_text("".join(receipt))
     return Author(tmp_path, monkeypatch, capsys)
 
@@ -110,18 +110,18 @@ def test_a_new_version_is_a_copy_of_the_newest_with_the_next_number(author: Auth
 
 
 def test_a_version_can_start_from_another_template(author: Author) -> None:
-    assert author("new", "bekreftelse", "--from", "kvittering", "1.0.0", "--version", "0.1.0").code == 0
+    assert author("new", "bekreftelse", "--from", "kvittering", "1.1.0", "--version", "0.1.0").code == 0
     assert author("check", "bekreftelse", "0.1.0", "--no-render").code == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("kvittering", "--version", "1.0.0"), "template_exists", "--version"),
+        (("kvittering", "--version", "1.1.0"), "template_exists", "--version"),
         (("Mentor avtale",), "template_name", "a–z"),
         (("avtale", "--version", "1.0"), "template_name", "1.2.0"),
         (("../avtale",), "template_name", "a–z"),
-        (("avtale", "--from", "borte", "1.0.0"), "unknown_template", "kvittering"),
+        (("avtale", "--from", "borte", "1.1.0"), "unknown_template", "kvittering"),
     ],
 )
 def test_new_refuses_and_writes_nothing(
@@ -157,16 +157,16 @@ def test_check_of_what_is_not_there(author: Author) -> None:
     assert "[unknown_template]" in author("check", "avtale").err
     told = author("check", "kvittering", "9.0.0")
     assert told.code == 3
-    assert "Choose one of: 1.0.0" in told.err
+    assert "Choose one of: 1.1.0" in told.err
 
 
 def test_a_published_file_that_was_changed_is_found(author: Author) -> None:
-    path = author.catalogue / "kvittering" / "1.0.0" / "nn.docx"
+    path = author.catalogue / "kvittering" / "1.1.0" / "nn.docx"
     path.write_bytes(path.read_bytes() + b"\n")
 
     told = author("check", "kvittering", "--no-render")
     assert told.code == 3
-    assert "nn.docx: The files of kvittering 1.0.0 are not those that were published." in told.out
+    assert "nn.docx: The files of kvittering 1.1.0 are not those that were published." in told.out
     assert "[template_altered]" in author("list").err
     assert "[template_altered]" in author("preview", "kvittering", "-o", author.home / "out").err
     path.parent.rename(author.home / "away")
@@ -331,8 +331,8 @@ def test_diff_of_what_is_the_same_or_only_looks_different(author: Author) -> Non
 
 
 def test_diff_of_a_version_or_language_that_is_not_there(author: Author) -> None:
-    assert "[unknown_template]" in author("diff", "kvittering", "1.0.0", "2.0.0").err
-    assert "[unknown_language]" in author("diff", "kvittering", "1.0.0", "1.0.0", "--language", "se").err
+    assert "[unknown_template]" in author("diff", "kvittering", "1.1.0", "2.0.0").err
+    assert "[unknown_language]" in author("diff", "kvittering", "1.1.0", "1.1.0", "--language", "se").err
 
 
 # --- publish ---
