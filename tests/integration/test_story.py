@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from service.domain.agreement import Agreement, PartyStatus, Status
+from service.domain.folding import fold
 from service.pipeline.archive import check_against_log
 from service.pipeline.drive import Rest, drive
 from service.pipeline.fsck import StoreCheck
@@ -21,7 +22,8 @@ from service.pipeline.render import typeset_version
 from service.pipeline.services import Services
 from signing import validate
 from tests.agreements import running_services
-from tests.fakes import EventList, MemoryStore
+from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.story import Story
 
 STORY = Path(__file__).parents[2] / "examples/story"
 
@@ -54,6 +56,15 @@ def carry_out(services: Services, name: str, fields: Mapping[str, Any]) -> Agree
     assert outcome.rest is Rest.AT_REST, outcome.parked
     assert outcome.agreement.current.status is Status.SIGNED
     return outcome.agreement
+
+
+def sign_by_word(services: Services, agreement_id: str) -> None:
+    """All steps to the receipt, as entries in the log that tell of documents that are not there."""
+    entries = services.ledger.read(agreement_id)
+    story = Story.of(entries, ManualClock(services.clock.now()))
+    story.rest()
+    for entry in story.entries[len(entries) :]:
+        services.store.create(entry.key, entry.body)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +141,38 @@ def test_a_version_is_made_again_of_its_own_data_and_template_alone(told: Told) 
     again = " ".join(told.services.typesetting.pdf.text(made.pdf).split())
     document = told.services.ledger.get_blob(told.agreement.id, first.revisions[0].sha256, "pdf")
     assert again == " ".join(told.services.typesetting.pdf.text(document).split())
+
+
+def test_the_first_version_is_the_same_after_ten_amendments_and_another_template(told: Told) -> None:
+    """Nobody signs here for real: what is told is that nothing later reaches into what was."""
+    services = told.services
+    first = {**told.data(1), "id": str(uuid.uuid4())}
+    marker = receive(services, "submit", {"command_id": str(uuid.uuid4()), "agreement": first})
+
+    def agreement() -> Agreement:
+        return fold(services.ledger.read(marker.agreement_id))
+
+    def text() -> str:
+        made = typeset_version(services, agreement(), agreement().versions[0], "nb")
+        return services.typesetting.pdf.text(made.pdf)
+
+    before = text()
+    for number in range(10):
+        sign_by_word(services, marker.agreement_id)
+        change = {
+            "change": ["position"],
+            "reason": "Ny.",
+            "patch": {"position": {"title": f"Stilling {number}"}},
+        }
+        receive(
+            services,
+            "amend",
+            {"command_id": str(uuid.uuid4()), "agreement_id": marker.agreement_id, **change},
+        )
+    assert len(agreement().versions) == 11
+    assert {v.template_version for v in agreement().versions} == {"1.0.0", "1.1.0"}
+    assert text() == before
+    assert "Stilling 9" not in before
 
 
 def test_the_history_is_told_in_words(told: Told) -> None:

@@ -610,3 +610,24 @@ def test_the_declaration_names_nobody_but_the_mentor(catalogue: Catalogue, langu
     assert "Marit Sælen" in docx.text(file)
     assert "Agnieszka" not in docx.text(file)
     assert [link.target for link in docx.signature_links(file)] == ["https://signature.invalid/mentor"]
+
+
+@pytest.mark.parametrize(
+    ("addition", "said"),
+    [
+        ('[amendments]\ncolour = ["adviser"]', "unknown types of change: colour"),
+        ("[amendments]\ngoals = []", "amendments.goals names at least one role"),
+        ('[amendments]\ngoals = ["boss"]', "only roles under parties"),
+        ('[declarations]\nboss = "taushetserklaering"', "only roles under parties"),
+    ],
+)
+def test_who_signs_again_and_who_declares_is_held_to_the_parties(addition: str, said: str) -> None:
+    text = (TEMPLATES / AGREEMENT / "1.0.0" / "manifest.toml").read_text()
+    with pytest.raises(TemplateError, match=said):
+        parse_manifest(f"{text}\n{addition}\n")
+
+
+def test_a_manifest_may_name_who_signs_again() -> None:
+    text = (TEMPLATES / AGREEMENT / "1.0.0" / "manifest.toml").read_text()
+    signers = parse_manifest(f'{text}\n[amendments]\ninclusion_grant = ["adviser", "decider"]\n').amendments
+    assert signers == {"inclusion_grant": ("adviser", "decider")}

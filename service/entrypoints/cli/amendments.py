@@ -27,8 +27,8 @@ _FILE_REMEDY = "See examples/story and docs/integration.md."
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
 @follow_options
+@click.argument("file", type=click.File("rb"))
 def amend(load: LoadSettings, agreement_id: str, file: Any, **sending: Any) -> None:
     """Change a signed agreement by what FILE says (JSON; - for standard input).
 
@@ -39,8 +39,8 @@ def amend(load: LoadSettings, agreement_id: str, file: Any, **sending: Any) -> N
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
 @follow_options
+@click.argument("file", type=click.File("rb"))
 def terminate(load: LoadSettings, agreement_id: str, file: Any, **sending: Any) -> None:
     """End a signed agreement by what FILE says (JSON; - for standard input): reason, date, explanation."""
     _send(load, "terminate", agreement_id, file, sending)
