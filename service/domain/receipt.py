@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.domain.agreement import ATTESTER, SEAL, Agreement
+from service.domain.agreement import ATTESTER, SEAL, Agreement, Version
 from service.domain.appearance import full_name
 
-__all__ = ["RECEIPT_VERSION", "receipt"]
+__all__ = ["RECEIPT_VERSION", "declared", "receipt"]
 
 RECEIPT_VERSION = 1
 
@@ -49,6 +49,7 @@ def receipt(
             "case": {"system": agreement.case_system, "reference": agreement.case_reference},
         },
         "supersedes": _superseded(agreement, version.supersedes),
+        "declarations": declared(version),
         "document": {
             "sha256": version.document.sha256,
             "sha512": sha512,
@@ -102,6 +103,20 @@ def receipt(
         },
         "issued_at": issued_at,
     }
+
+
+def declared(version: Version) -> list[dict[str, Any]]:
+    """The declarations that parties signed before this version, by the hashes of document and receipt."""
+    return [
+        {
+            "role": d.role,
+            "agreement_id": d.agreement_id,
+            "sha256": d.document_sha256,
+            "receipt_sha256": d.receipt_sha256,
+        }
+        for d in version.declarations
+        if d.document_sha256
+    ]
 
 
 def _superseded(agreement: Agreement, number: int | None) -> dict[str, Any] | None:

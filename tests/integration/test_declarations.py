@@ -92,6 +92,15 @@ def test_the_declaration_is_signed_first_and_stands_by_itself(running: Running) 
         document = case.services.ledger.get_blob(found.id, found.current.document.sha256, "pdf")
         report = validate(document, case.services.keys.trust)
         assert check_against_log(found.current, document, report) == []
+    receipt = case.services.ledger.get_json(agreement.id, str(agreement.current.receipt_sha256))
+    assert receipt["declarations"] == [
+        {
+            "role": "mentor",
+            "agreement_id": declaration.id,
+            "sha256": declaration.current.document.sha256,
+            "receipt_sha256": declaration.current.receipt_sha256,
+        }
+    ]
     told = case.told()
     assert told.index(("agreement.declaration-requested", agreement.id)) < told.index(
         ("agreement.signed", declaration.id)

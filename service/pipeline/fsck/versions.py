@@ -9,6 +9,7 @@ from typing import Any
 
 from service.domain.agreement import SEAL, Agreement, Revision, Status, Version
 from service.domain.log import log_key
+from service.domain.receipt import declared
 from service.pipeline.archive import LEVEL, check_against_log, validate_version
 from service.pipeline.fsck.reading import Blobs, Examined
 from service.pipeline.ledger import blob_key
@@ -180,6 +181,8 @@ def _stated(agreement: Agreement, version: Version, document: bytes | None) -> d
         "log.sha256": sha256,
         "log.storage_key": log_key(agreement.id, seq),
     }
+    if version.declarations:
+        stated["declarations"] = declared(version)
     if document is not None:
         stated["document.sha512"] = hashlib.sha512(document).hexdigest()
     for party in version.signers:
