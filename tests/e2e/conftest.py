@@ -156,12 +156,19 @@ def running_worker(installation: Installation) -> Iterator[subprocess.Popen[byte
             worker.wait()
 
 
+@pytest.fixture(scope="session")
+def installations_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A node for `installation` alone: other tests of the session wipe theirs, and stop it."""
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as found:
+        yield found
+
+
 @pytest.fixture(scope="session", params=["valkey", "rabbitmq"])
 def broker_settings(request: pytest.FixtureRequest) -> dict[str, str]:
     """Settings for each broker: the embedded Valkey, and RabbitMQ."""
     if request.param == "valkey":
         return {}
-    node: RabbitNode = request.getfixturevalue("rabbitmq")
+    node: RabbitNode = request.getfixturevalue("installations_node")
     return {"SIGNERT_BROKER": node.url}
 
 
