@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final
 
-from service.domain.presentation import ROLES
+from service.domain.presentation import ROLES, is_represented, is_unprinted
 
 __all__ = [
     "CHANGE_TYPES",
@@ -132,18 +132,11 @@ def _texts(items: Sequence[Any]) -> list[str]:
 
 def types_covering(change: Change) -> tuple[str, ...]:
     """The change types under which this may be changed; none when it cannot be."""
-    found = tuple(t for t, patterns in _TOUCHES.items() if any(_covers(p, change.path) for p in patterns))
+    found = tuple(t for t, patterns in _TOUCHES.items() if is_unprinted(change.path, patterns))
     if change.path == "period.end" and _is(str, change.before, change.after):
         longer = (change.after or "") > (change.before or "")
         return ("extend",) if longer else ("shorten",)
     return found
-
-
-def _covers(pattern: str, path: str) -> bool:
-    wanted, found = pattern.split("."), path.split(".")
-    return len(found) >= len(wanted) and all(
-        w in ("*", f) for w, f in zip(wanted, found[: len(wanted)], strict=True)
-    )
 
 
 def signing_again(
@@ -161,9 +154,8 @@ def signing_again(
     """
     roles = {role for t in types for role in (rules or {}).get(t, _SIGNS_AGAIN[t])}
     roles |= {*joined, *([asked_by] if asked_by else [])}
-    guardian = parties.get("guardian")
-    if guardian and "participant" in roles:
+    if "participant" in roles:
         roles.add("guardian")
-        if guardian.get("scope") == "for":
+        if is_represented(parties):
             roles.discard("participant")
     return tuple(role for role in ROLES if role in parties and role in roles)

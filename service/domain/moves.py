@@ -35,6 +35,7 @@ __all__ = [
     "end_authorization",
     "follow_up_done",
     "receive_answer",
+    "reject",
 ]
 
 ENDED_AUTHORIZATIONS = {
@@ -374,6 +375,13 @@ def follow_up_done(agreement: Agreement, *, item: str, done_on: str, now: dateti
         (Occurrence("agreement.follow-up-done", told),),
         version.number,
     )
+
+
+def reject(version: Version, *, step: str, code: str, message: str, errors: list[dict[str, str]]) -> Draft:
+    """Found out late: the data and the template cannot become a document, now or ever."""
+    told = {"command_id": version.command_id, "code": code, "message": message, "errors": errors}
+    said = {"step": step, "code": code, "errors": errors}
+    return Draft("rejected", said, (Occurrence("agreement.rejected", told),))
 
 
 def _signed(version: Version) -> list[str]:

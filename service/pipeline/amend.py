@@ -17,7 +17,7 @@ from service.domain.changes import TERMINATION, Change, differences, merged, sig
 from service.domain.log import Draft, Occurrence
 from service.domain.moves import amendable
 from service.domain.periods import norwegian_date
-from service.domain.presentation import ROLES
+from service.domain.presentation import ROLES, is_represented
 from service.errors import CommandRejected, FieldError
 from service.pipeline.declare import declarations
 from service.pipeline.follow_up import plan_follow_up
@@ -92,7 +92,8 @@ def _opened(
     )
     if not signs:
         raise _refused("change", "nobody_signs", "No party of this agreement signs such a change.")
-    told = [r for r in ROLES if r in after["parties"] and r not in signs and not _is_represented(after, r)]
+    silent = {*signs, *(("participant",) if is_represented(after["parties"]) else ())}
+    told = [r for r in ROLES if r in after["parties"] and r not in silent]
     data = {
         **after,
         "amendment": {
@@ -145,10 +146,6 @@ def _person(data: Mapping[str, Any], role: str) -> tuple[object, object]:
     """Who the party is: another one has signed nothing yet. Advisers change without a signature of the new one."""
     party = data["parties"].get(role, {})
     return role in data["parties"], party.get("national_id")
-
-
-def _is_represented(data: Mapping[str, Any], role: str) -> bool:
-    return role == "participant" and data["parties"].get("guardian", {}).get("scope") == "for"
 
 
 def _asking(after: Mapping[str, Any], types: Sequence[str], asked_by: str | None) -> Iterator[FieldError]:

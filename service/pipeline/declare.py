@@ -8,12 +8,13 @@ agreement's, `reported` in the declaration's. Each is written by a step that may
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import rfc8785
 
-from service.domain.agreement import Agreement, Declaration, PartyStatus, Status, Version
+from service.domain import moves
+from service.domain.agreement import Agreement, Declaration, Status, Version
 from service.domain.folding import fold
 from service.domain.log import Draft, Occurrence
 from service.domain.steps import Capability, Step
@@ -127,78 +128,84 @@ def report_declaration(services: Services, agreement: Agreement, _step: Step) ->
     """Tell the agreement that a declaration is for what became of it, and have that one driven on."""
     about = agreement.declares_for
     assert about is not None
-    run = agreement.id
-    while True:
-        whole = fold(services.ledger.read(about.agreement_id))
-        version = whole.version(about.version)
-        assert version is not None
-        draft = _outcome(agreement, version, about.role)
-        if draft is None:
-            break
-        services.workbook.begin(whole.id, run, since=whole.head.seq + 1)
-        try:
-            services.ledger.append(whole.id, whole.head, draft, version=version.number)
-        except Raced:
-            continue
-        break
-    if services.workbook.find(about.agreement_id, run):
-        services.hand_over(Capability.SIGN, about.agreement_id, run)
+    _append(services, about.agreement_id, agreement.id, lambda whole: _outcome(agreement, whole))
     return Draft("reported", {"agreement_id": about.agreement_id})
 
 
-def _outcome(declaration: Agreement, version: Version, role: str) -> Draft | None:
+def _outcome(declaration: Agreement, agreement: Agreement) -> Draft | None:
     """What the agreement's log is to say; None when it has been said, or is of no consequence any more."""
-    made = declaration.current
-    asked = next(d for d in version.declarations if d.role == role)
-    if asked.is_done or not version.status.is_open:
+    about, made = declaration.declares_for, declaration.current
+    assert about is not None
+    version, role = agreement.version(about.version), about.role
+    assert version is not None
+    if not version.must_declare(role) or not version.status.is_open:
         return None
-    if made.status is Status.SIGNED:
-        document = made.document.sha256
-        told = {
-            "role": role,
-            "declaration": {"agreement_id": declaration.id},
-            "document": {"sha256": document, "storage_key": blob_key(declaration.id, document, "pdf")},
-        }
-        return Draft(
-            "declared",
-            {
-                "role": role,
-                "declaration_sha256": document,
-                "declaration_receipt_sha256": made.receipt_sha256,
-            },
-            (Occurrence("agreement.declared", told),),
-        )
-    signed = [p.role for p in version.parties if p.status is PartyStatus.SIGNED]
-    if made.status is Status.DECLINED:
-        told = {"role": role, "reason": "other", "signed": signed}
-        return Draft("declined", {"role": role, "reason": "other"}, (Occurrence("agreement.declined", told),))
-    if made.status is Status.REJECTED:  # the log of the declaration ends with the reason
-        code, errors = declaration.head.data["code"], declaration.head.data["errors"]
-        said = {"command_id": version.command_id, "code": code, "message": "the declaration cannot be made"}
-        rejected = Occurrence("agreement.rejected", {**said, "errors": errors})
-        return Draft("rejected", {"step": f"declare:{role}", "code": code, "errors": errors}, (rejected,))
-    told = {"reason": "other", "signed": signed}
-    return Draft("cancelled", {"reason": "other"}, (Occurrence("agreement.cancelled", told),))
+    match made.status:
+        case Status.SIGNED:
+            return _declared(declaration, role)
+        case Status.DECLINED:
+            return moves.decline(agreement, number=version.number, role=role, reason="other")
+        case Status.REJECTED:  # the log of the declaration ends with the reason
+            said = declaration.head.data
+            return moves.reject(
+                version,
+                step=f"declare:{role}",
+                code=said["code"],
+                message="the declaration cannot be made",
+                errors=said["errors"],
+            )
+        case _:
+            return moves.cancel(agreement, number=version.number, reason="other")
+
+
+def _declared(declaration: Agreement, role: str) -> Draft:
+    made = declaration.current
+    document = made.document.sha256
+    told = {
+        "role": role,
+        "declaration": {"agreement_id": declaration.id},
+        "document": {"sha256": document, "storage_key": blob_key(declaration.id, document, "pdf")},
+    }
+    return Draft(
+        "declared",
+        {"role": role, "declaration_sha256": document, "declaration_receipt_sha256": made.receipt_sha256},
+        (Occurrence("agreement.declared", told),),
+    )
 
 
 def withdraw_declaration(services: Services, agreement: Agreement, step: Step) -> Draft:
     """The version has ended without all signatures: nobody is to sign a declaration for it any more."""
     declaration = _declaration(agreement.current, step)
+    own = declaration.agreement_id
+    run = str(uuid.uuid5(_NAMESPACE, f"{own}/withdraw"))
+
+    def cancelled(made: Agreement) -> Draft | None:
+        return moves.cancel(made, number=None, reason="withdrawn") if made.current.status.is_open else None
+
+    _append(services, own, run, cancelled)
+    return Draft("declaration-withdrawn", {"role": declaration.role})
+
+
+def _append(
+    services: Services, agreement_id: str, run: str, decide: Callable[[Agreement], Draft | None]
+) -> None:
+    """Append to the other log what `decide` makes of its state, nothing for None, and have that agreement driven on.
+
+    May be repeated: a run that a crash left behind is handed over again.
+    """
     while True:
-        made = fold(services.ledger.read(declaration.agreement_id))
-        if not made.current.status.is_open:
+        other = fold(services.ledger.read(agreement_id))
+        draft = decide(other)
+        if draft is None:
             break
-        told = {"reason": "withdrawn", "signed": []}
-        draft = Draft("cancelled", {"reason": "withdrawn"}, (Occurrence("agreement.cancelled", told),))
-        run = str(uuid.uuid5(_NAMESPACE, f"{made.id}/withdraw"))
-        services.workbook.begin(made.id, run, since=made.head.seq + 1)
+        services.workbook.begin(agreement_id, run, since=other.head.seq + 1)
         try:
-            services.ledger.append(made.id, made.head, draft, version=made.current.number)
+            services.ledger.append(agreement_id, other.head, draft, version=other.current.number)
         except Raced:
             continue
-        services.hand_over(Capability.SIGN, made.id, run)
         break
-    return Draft("declaration-withdrawn", {"role": declaration.role})
+    if services.workbook.find(agreement_id, run):
+        services.hand_over(Capability.SIGN, agreement_id, run)
 
 
 def _declaration(version: Version, step: Step) -> Declaration:

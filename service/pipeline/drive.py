@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from service.domain import moves
 from service.domain.agreement import Agreement
 from service.domain.folding import advance, fold
-from service.domain.log import Draft, Entry, Occurrence, timestamp
+from service.domain.log import Draft, Entry, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
 from service.pipeline import archive, authorization, declare, follow_up, render, sign, waiting
@@ -133,18 +134,10 @@ def _attempt(services: Services, agreement: Agreement, step: Step) -> Draft:
     try:
         return _STEPS[step.kind](services, agreement, step)
     except CommandRejected as exc:
-        # Found out late: the data and the template cannot become a document, now or ever.
         errors = [e.as_json() for e in exc.errors]
-        rejected = Occurrence(
-            "agreement.rejected",
-            {
-                "command_id": agreement.current.command_id,
-                "code": exc.code,
-                "message": exc.message,
-                "errors": errors,
-            },
+        return moves.reject(
+            agreement.current, step=str(step), code=exc.code, message=exc.message, errors=errors
         )
-        return Draft("rejected", {"step": str(step), "code": exc.code, "errors": errors}, (rejected,))
 
 
 def _publish(services: Services, entry: Entry) -> None:

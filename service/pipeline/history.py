@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from service.domain.agreement import Agreement, Version
 from service.domain.changes import differences
@@ -17,12 +17,9 @@ from service.domain.template import Template
 from service.errors import NotFound
 from service.pipeline.amend import content_of
 from service.pipeline.ledger import Ledger
+from service.pipeline.services import Catalogue
 
 __all__ = ["Chapter", "compare", "history"]
-
-
-class _Templates(Protocol):
-    def get(self, name: str, version: str, language: str) -> Template: ...
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,13 @@ class Chapter:
     termination: Mapping[str, str] | None
 
 
-def history(ledger: Ledger, templates: _Templates, agreement: Agreement) -> list[Chapter]:
+def history(ledger: Ledger, templates: Catalogue, agreement: Agreement) -> list[Chapter]:
     """Every version from the first, whatever became of it. Raises `NotFound` for data that were erased."""
     return [_chapter(ledger, templates, agreement.id, version) for version in agreement.versions]
 
 
 def compare(
-    ledger: Ledger, templates: _Templates, agreement: Agreement, before: int, after: int
+    ledger: Ledger, templates: Catalogue, agreement: Agreement, before: int, after: int
 ) -> list[Described]:
     """What is different in version `after` from version `before`. Raises `NotFound` for one that is not there."""
     inputs = []
@@ -60,7 +57,7 @@ def compare(
     return _described(templates, newer, changes, withhold=any(map(is_protected, inputs)))
 
 
-def _chapter(ledger: Ledger, templates: _Templates, agreement_id: str, version: Version) -> Chapter:
+def _chapter(ledger: Ledger, templates: Catalogue, agreement_id: str, version: Version) -> Chapter:
     data = ledger.get_json(agreement_id, version.input_sha256)
     amendment = data.get("amendment", {})
     changes = amendment.get("changes", [])
@@ -83,7 +80,7 @@ def _chapter(ledger: Ledger, templates: _Templates, agreement_id: str, version: 
 
 
 def _described(
-    templates: _Templates, version: Version, changes: Sequence[Mapping[str, Any]], *, withhold: bool
+    templates: Catalogue, version: Version, changes: Sequence[Mapping[str, Any]], *, withhold: bool
 ) -> list[Described]:
     template = _template(templates, version)
     return describe_changes(
@@ -95,5 +92,5 @@ def _described(
     )
 
 
-def _template(templates: _Templates, version: Version) -> Template:
+def _template(templates: Catalogue, version: Version) -> Template:
     return templates.get(version.template, version.template_version, version.language)

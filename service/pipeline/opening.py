@@ -7,7 +7,7 @@ from typing import Any
 
 from service.domain.follow_up import FollowUp
 from service.domain.log import Draft, Occurrence
-from service.domain.presentation import ROLES
+from service.domain.presentation import ROLES, is_represented
 from service.domain.template import Manifest
 from service.errors import CommandRejected, FieldError, TemplateError
 from service.pipeline.services import Services
@@ -86,7 +86,7 @@ def opening(
     after, where it is an agreement between parties.
     """
     planned = plan.get("parties", {})
-    represented = data["parties"].get("guardian", {}).get("scope") == "for"
+    represented = is_represented(data["parties"])
 
     def party(role: str) -> dict[str, Any]:
         own = planned.get(role, {})

@@ -67,12 +67,13 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     """
     version, ledger = agreement.current, services.ledger
     template = services.templates.get(version.template, version.template_version, version.language)
-    document = typeset_version(services, agreement, version, version.language)
+    data = ledger.get_json(agreement.id, version.input_sha256)
+    document = _typeset_data(services, agreement, version, template, data)
     # Older templates have a place for every party of the agreement, and every place becomes a field.
     fielded = version.asked if template.manifest.signers_only else version.parties
     pdf = place_fields(document.pdf, field_places(template, {p.role for p in fielded}))
     revision = {"sha256": ledger.put_blob(agreement.id, pdf, "pdf"), "bytes": len(pdf)}
-    screened = _screened(services, agreement, template)
+    screened = _screened(services, agreement, template, data)
     told = {
         "command_id": version.command_id,
         "template": {"name": template.name, "version": template.version, "sha256": template.sha256},
@@ -85,7 +86,7 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
             "template_sha256": template.sha256,
             "docx_sha256": ledger.put_blob(agreement.id, document.docx, "docx"),
             "revision": revision,
-            **_courtesy(services, agreement),
+            **_courtesy(services, agreement, data),
             **({"screened_sha256": screened} if screened else {}),
         },
         (Occurrence("agreement.rendered", told),),
@@ -100,6 +101,12 @@ def typeset_version(services: Services, agreement: Agreement, version: Version, 
     """
     template = services.templates.get(version.template, version.template_version, language)
     data = services.ledger.get_json(agreement.id, version.input_sha256)
+    return _typeset_data(services, agreement, version, template, data)
+
+
+def _typeset_data(
+    services: Services, agreement: Agreement, version: Version, template: Template, data: Mapping[str, Any]
+) -> Typeset:
     try:
         return _typeset(
             services,
@@ -120,24 +127,24 @@ def typeset_version(services: Services, agreement: Agreement, version: Version, 
         ) from exc
 
 
-def _courtesy(services: Services, agreement: Agreement) -> dict[str, Any]:
+def _courtesy(services: Services, agreement: Agreement, data: Mapping[str, Any]) -> dict[str, Any]:
     """What the entry says of the courtesy translation: a PDF that nobody signs."""
-    version = agreement.current
-    language = services.ledger.get_json(agreement.id, version.input_sha256).get("courtesy_translation")
+    version, language = agreement.current, data.get("courtesy_translation")
     if language is None:
         return {}
-    document = typeset_version(services, agreement, version, language)
+    template = services.templates.get(version.template, version.template_version, language)
+    document = _typeset_data(services, agreement, version, template, data)
     sha256 = services.ledger.put_blob(agreement.id, document.pdf, "pdf")
     return {"courtesy_language": language, "courtesy_sha256": sha256}
 
 
-def _screened(services: Services, agreement: Agreement, template: Template) -> str | None:
+def _screened(
+    services: Services, agreement: Agreement, template: Template, data: Mapping[str, Any]
+) -> str | None:
     """SHA-256 of the PDF that nobody signs and that does not tell who the participant is.
 
     None when anybody may know, or when the template's Word files have no notice that it is not the signed document.
     """
-    version = agreement.current
-    data = services.ledger.get_json(agreement.id, version.input_sha256)
     if not (template.manifest.screened and is_protected(data)):
         return None
     shown, secrets = screened_data(services.ledger, agreement, data)
@@ -146,7 +153,7 @@ def _screened(services: Services, agreement: Agreement, template: Template) -> s
         template,
         shown,
         identifier=agreement.id,
-        version=version.number,
+        version=agreement.current.number,
         signers=(),
         screened=True,
     )

@@ -28,6 +28,16 @@ def _sha256(description: str) -> Text:
     return Text(64, description, required=True, pattern=r"[0-9a-f]{64}", form="Send 64 hexadecimal digits.")
 
 
+def _code() -> Text:
+    return Text(
+        64,
+        "Stable code for machines.",
+        required=True,
+        pattern=r"[a-z][a-z0-9_]*",
+        form="Send lower-case letters, digits and underscores.",
+    )
+
+
 def _storage_key() -> Text:
     return Text(
         512,
@@ -72,13 +82,7 @@ class FaultSchema(StrictSchema):
         pattern=r"\$|[A-Za-z0-9_?-]+(?:\.[A-Za-z0-9_?-]+)*",
         form="Send names and indexes with full stops between.",
     )
-    code = Text(
-        64,
-        "Stable code for machines.",
-        required=True,
-        pattern=r"[a-z][a-z0-9_]*",
-        form="Send lower-case letters, digits and underscores.",
-    )
+    code = _code()
     message = Text(MAX_MESSAGE, "What is wrong and the way out, for people.", required=True, multiline=True)
 
 
@@ -96,13 +100,7 @@ class RejectedData(StrictSchema):
     agreement_id = Uuid("The agreement, when the command had become one.")
     version = Whole(1, MAX_VERSION, "The agreement's version, when the command had become one.")
     command_id = Uuid("The command's id; null when it had none that is valid.", required=True, nullable=True)
-    code = Text(
-        64,
-        "Stable code for machines.",
-        required=True,
-        pattern=r"[a-z][a-z0-9_]*",
-        form="Send lower-case letters, digits and underscores.",
-    )
+    code = _code()
     message = Text(MAX_MESSAGE, "What is wrong, for people.", required=True, multiline=True)
     errors = Items(FaultSchema, MAX_ERRORS, "Every fault that was found.", required=True)
     quarantine = Text(
@@ -202,13 +200,7 @@ class SignatureRefusedData(VersionData):
     """A signature or approval that came back could not be used, or none came in time. The party can sign again."""
 
     role = Choice(ROLES, "The party.", required=True)
-    code = Text(
-        64,
-        "Stable code for machines.",
-        required=True,
-        pattern=r"[a-z][a-z0-9_]*",
-        form="Send lower-case letters, digits and underscores.",
-    )
+    code = _code()
     message = Text(MAX_MESSAGE, "Why, and the way out, for people.", required=True, multiline=True)
 
 

@@ -177,13 +177,13 @@ def test_the_first_version_is_the_same_after_ten_amendments_and_another_template
 
 def test_the_history_is_told_in_words(told: Told) -> None:
     services = told.services
-    chapters = history(services.ledger, services.templates, told.agreement)  # type: ignore[arg-type]
+    chapters = history(services.ledger, services.templates, told.agreement)
     assert [len(c.types) for c in chapters] == [0, 1, 1, 2, 1, 1]
     assert chapters[4].changes[0].before == "+47 000 00 022"
     assert chapters[4].changes[0].after == "+47 000 00 029"
     assert chapters[5].termination is not None
     assert chapters[5].termination["reason"] != "started_in_job"  # in words
-    between = compare(services.ledger, services.templates, told.agreement, 1, 5)  # type: ignore[arg-type]
+    between = compare(services.ledger, services.templates, told.agreement, 1, 5)
     assert {"+47 000 00 029", "30. november 2037"} <= {
         c.after.replace("\N{NO-BREAK SPACE}", " ") for c in between
     }

@@ -18,6 +18,7 @@ __all__ = [
     "context",
     "example_contexts",
     "is_protected",
+    "is_represented",
     "is_withheld",
     "printed_values",
     "shown",
@@ -210,8 +211,13 @@ def signing_roles(data: Mapping[str, Any]) -> list[str]:
     """The parties that sign: neither told of an amendment only nor represented by a guardian."""
     parties = data.get("parties", {})
     told = (data.get("amendment") or {}).get("told") or ()
-    represented = parties.get("guardian", {}).get("scope") == "for"
+    represented = is_represented(parties)
     return [r for r in parties if r not in told and not (represented and r == "participant")]
+
+
+def is_represented(parties: Mapping[str, Any]) -> bool:
+    """Whether a guardian signs for the participant, who then does not."""
+    return bool(parties.get("guardian", {}).get("scope") == "for")
 
 
 # --- wage subsidy ---

@@ -13,33 +13,25 @@ from service.config import Settings
 from service.domain.agreement import Agreement
 from service.domain.periods import norwegian_date
 from service.entrypoints import output
-from service.entrypoints.cli.sending import send, sender_options
+from service.entrypoints.cli.following import WAIT_SECONDS, follow_options
+from service.entrypoints.cli.sending import send
 from service.entrypoints.cli.shared import (
     LoadSettings,
-    agreement_argument,
-    as_json_option,
     open_ledger,
     parse_agreement_id,
     read_agreement,
-    settings_option,
 )
 from service.pipeline.follow_up import planned_items
 from service.pipeline.ledger import Ledger
 
 __all__ = ["COMMANDS"]
 
-_WAIT_SECONDS = 120
-
 
 @click.command("follow-up")
-@agreement_argument
 @click.option("--done", "item", metavar="ITEM", help="Record that the item of this id is done.")
 @click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]), help="The day when it was done.")
 @click.option("--note", help="What came of it, in words; kept with the command.")
-@click.option("--wait/--no-wait", default=True, help="Wait until it is taken in.  [default: wait]")
-@sender_options
-@as_json_option
-@settings_option
+@follow_options
 def follow_up(
     load: LoadSettings,
     agreement_id: str,
@@ -68,7 +60,7 @@ def follow_up(
             **({"note": note} if note else {}),
         }
         ended = send(
-            settings, "follow-up-done", payload, seconds=_WAIT_SECONDS if wait else None,
+            settings, "follow-up-done", payload, seconds=WAIT_SECONDS if wait else None,
             sign_with=sign_with, producer=producer, as_json=as_json,
         )  # fmt: skip
         if ended is None:

@@ -24,10 +24,10 @@ from service.entrypoints.cli.shared import (
 from service.errors import SignertError
 from service.pipeline.ledger import Ledger
 
-__all__ = ["follow_options", "send_about"]
+__all__ = ["WAIT_SECONDS", "follow_options", "send_about"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_WAIT_SECONDS = 120
+WAIT_SECONDS = 120
 
 
 def follow_options(command: _F) -> _F:
@@ -65,7 +65,7 @@ def send_about(
         **fields,
     }
     ended = send(
-        settings, name, payload, seconds=_WAIT_SECONDS if wait else None,
+        settings, name, payload, seconds=WAIT_SECONDS if wait else None,
         sign_with=sign_with, producer=producer, as_json=as_json,
     )  # fmt: skip
     if ended is not None:
