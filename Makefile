@@ -15,7 +15,7 @@ setup: $(TEST_STAMP) ## Install what everything needs (Debian packages by apt, t
 $(STAMP): $(NEEDS)
 	@PYTHON=$(PYTHON) scripts/setup.sh
 
-$(TEST_STAMP): $(NEEDS) packages-test.txt
+$(TEST_STAMP): $(NEEDS) packages-test.txt requirements/eark-validator.lock
 	@PYTHON=$(PYTHON) scripts/setup.sh --tests
 
 demo: $(STAMP) ## One agreement from queue to receipt, on the embedded default

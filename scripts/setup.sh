@@ -73,4 +73,9 @@ if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:
 install=(.venv/bin/uv pip install -q --python .venv/bin/python)
 "${install[@]}" --require-hashes -r requirements/dev.lock
 "${install[@]}" --no-deps --no-build-isolation -e .
+if [[ "${1-}" == --tests ]]; then
+  # It needs another lxml than ours, so it has an environment of its own.
+  if [ ! -x .venv/eark-validator/bin/python ]; then "$interpreter" -m venv --without-pip .venv/eark-validator; fi
+  .venv/bin/uv pip install -q --python .venv/eark-validator/bin/python --require-hashes -r requirements/eark-validator.lock
+fi
 touch "${stamps[@]}"
