@@ -205,7 +205,7 @@ def _typesetting(settings: Settings, stack: contextlib.ExitStack) -> Typesetting
             timeout_seconds=settings.render_timeout,
         )
     )
-    return Typesetting(fill=docx.fill, office=stack.enter_context(office), pdf=pdf)
+    return Typesetting(fill=docx.fill, own_text=docx.own_text, office=stack.enter_context(office), pdf=pdf)
 
 
 def _devpki_folder(settings: Settings) -> Path:
@@ -312,5 +312,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             sign_automatically=settings.approval == "automatic",
             inspect_scan=_inspect_scan,
             follow_up_days=settings.follow_up_days,
+            unsigned_days=settings.unsigned_days,
             abandoned_after=timedelta(seconds=settings.abandoned_after),
         )

@@ -140,6 +140,12 @@ class AlreadyExists(StoreError):
     retryable = False
 
 
+class Retained(StoreError):
+    """The object is under a lock: nobody can remove it yet."""
+
+    code = "retention_lock"
+
+
 class LogCorrupt(SignertError):
     """The chain of an agreement's log does not hold."""
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from service.errors import AlreadyExists, NotFound
+from service.errors import AlreadyExists, NotFound, Retained
 
 
 class MemoryStore:
@@ -22,6 +22,8 @@ class MemoryStore:
             if key in self.objects:
                 raise AlreadyExists(key)
             self.objects[key] = body
+            if retain_until:
+                self.retained[key] = retain_until
 
     def put(self, key: str, body: bytes) -> None:
         self.objects[key] = body
@@ -41,6 +43,15 @@ class MemoryStore:
     def retain(self, key: str, until: datetime) -> None:
         self.size(key)
         self.retained[key] = until
+
+    def retained_until(self, key: str) -> datetime | None:
+        self.size(key)
+        return self.retained.get(key)
+
+    def erase(self, key: str) -> None:
+        if key in self.retained:
+            raise Retained(f"{key} is under a lock")
+        self.delete(key)
 
     def list(self, prefix: str = "") -> Iterator[str]:
         yield from sorted(k for k in self.objects if k.startswith(prefix))

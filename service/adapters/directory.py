@@ -123,6 +123,13 @@ class DirectoryStore:
             for folder in path.relative_to(self._root).parents[:-1]:
                 (self._root / folder).rmdir()
 
+    def retained_until(self, key: str) -> datetime | None:
+        self.size(key)
+        return None
+
+    def erase(self, key: str) -> None:
+        self.delete(key)
+
     def _path(self, key: str) -> Path:
         _check(key)
         return self._root / key

@@ -32,9 +32,9 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, TypeVar
 
 import boto3
@@ -49,7 +49,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from service.domain.object_keys import check_key
-from service.errors import AlreadyExists, ConfigurationError, NotFound, StoreError
+from service.errors import AlreadyExists, ConfigurationError, NotFound, Retained, StoreError
 
 __all__ = ["LockMode", "S3Store"]
 
@@ -172,6 +172,20 @@ class S3Store:
         until = found.get("ObjectLockRetainUntilDate")
         return until if isinstance(until, datetime) else datetime.min.replace(tzinfo=UTC)
 
+    def _versions_of(self, full_key: str) -> Sequence[str]:
+        asked = {"Bucket": self._bucket, "Prefix": full_key}
+        found = []
+        while True:
+            page = self._ask(
+                lambda: _genuine(self._client.list_object_versions(**asked), "Name"), "list", full_key
+            )
+            listed = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+            found += [item["VersionId"] for item in listed if item["Key"] == full_key]
+            if not page.get("IsTruncated"):
+                return found
+            asked["KeyMarker"] = page["NextKeyMarker"]
+            asked["VersionIdMarker"] = page["NextVersionIdMarker"]
+
     def list(self, prefix: str = "") -> Iterator[str]:
         if prefix:
             check_key(prefix.rstrip("/"))
@@ -181,6 +195,25 @@ class S3Store:
     def delete(self, key: str) -> None:
         address = self._address(key)
         self._ask(lambda: self._client.delete_object(**address), "delete", key)
+
+    def retained_until(self, key: str) -> datetime | None:
+        until = self._retained_until(key)
+        return until if until > datetime.now(UTC) else None
+
+    def erase(self, key: str) -> None:
+        """Deletes every version and delete marker of the key. A legal hold refuses as a lock does."""
+        address = self._address(key)
+        for version in self._versions_of(address["Key"]):
+            asked = {**address, "VersionId": version}
+            try:
+                self._ask(partial(self._client.delete_object, **asked), "erase", key)
+            except StoreError as exc:
+                if isinstance(exc.__cause__, ClientError) and _status(exc.__cause__) == 403:
+                    raise Retained(
+                        f"the store does not let {key} be erased: it is under a lock, or these credentials may not",
+                        remedy="See when its lock ends; the credentials need s3:DeleteObjectVersion.",
+                    ) from exc
+                raise
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         """A presigned GET (Signature Version 4: at most seven days)."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from service.domain.changes import TERMINATION
 from service.domain.follow_up import NO_FOLLOW_UP, FollowUp
 from service.domain.log import Entry
+from service.domain.retention import Disposal, Retention
 
 __all__ = [
     "ATTESTER",
@@ -23,6 +25,7 @@ __all__ = [
     "Declaration",
     "DeclaresFor",
     "Done",
+    "Erasure",
     "KeyPlace",
     "Method",
     "Paper",
@@ -238,6 +241,18 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Erasure:
+    """That the content was ordered to be erased. The record names all that is erased, and by whose approval."""
+
+    reason: str
+    record_sha256: str
+    ordered_at: str
+    done_at: str | None = None
+    signature_sha256: str | None = None
+    """The record's detached signature, by the organisation's seal."""
+
+
+@dataclass(frozen=True)
 class Version:
     """One version of the agreement. Hashes are SHA-256 in hex and name blobs of the agreement."""
 
@@ -259,6 +274,8 @@ class Version:
     """What kinds of change (see `changes.py`); none in the first version."""
     declarations: tuple[Declaration, ...] = ()
     follow_up: FollowUp = NO_FOLLOW_UP
+    retention: Retention | None = None
+    """How long it is kept once it is signed; None where its template says nothing of it."""
     reported: bool = False
     """For a declaration: that the agreement it is for knows what became of it."""
     warned: frozenset[tuple[str, str]] = frozenset()
@@ -286,6 +303,11 @@ class Version:
     def document(self) -> Revision:
         """The newest revision of the PDF."""
         return self.revisions[-1]
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """Until when nobody is to remove it, as its template has it."""
+        return self.retention.ends_at if self.retention else None
 
     def party(self, role: str) -> Party:
         return next(p for p in self.parties if p.role == role)
@@ -346,6 +368,8 @@ class Agreement:
     """Items of the follow-up that were told, by id, and as what (see `due.Telling`); ids hold over versions."""
     done: Mapping[str, Done] = field(default_factory=dict)
     """Items of the follow-up that are done, by id."""
+    erasure: Erasure | None = None
+    """Set from the moment that the erasure is ordered: what follows is for those who look at the log alone."""
 
     @property
     def current(self) -> Version:
@@ -354,7 +378,25 @@ class Agreement:
     @property
     def in_force(self) -> Version | None:
         """The newest version that all who should have signed; it holds until the next one is signed."""
+        if self.erasure:
+            return None
         return next((v for v in reversed(self.versions) if v.status is Status.SIGNED), None)
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether any version was signed by all: then archive duty holds."""
+        return any(v.status is Status.SIGNED for v in self.versions)
+
+    @property
+    def retention(self) -> Retention | None:
+        """That of the signed version which is kept longest; None when one of them has none."""
+        kept = [v.retention for v in self.versions if v.status is Status.SIGNED]
+        known = [r for r in kept if r is not None]
+        return (
+            max(known, key=lambda r: (r.disposal is Disposal.KEEP, r.until))
+            if known == kept and kept
+            else None
+        )
 
     def version(self, number: int) -> Version | None:
         return self.versions[number - 1] if 1 <= number <= len(self.versions) else None

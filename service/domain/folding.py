@@ -15,6 +15,7 @@ from service.domain.agreement import (
     Declaration,
     DeclaresFor,
     Done,
+    Erasure,
     KeyPlace,
     Method,
     Paper,
@@ -27,6 +28,7 @@ from service.domain.agreement import (
 )
 from service.domain.follow_up import FollowUp
 from service.domain.log import Entry
+from service.domain.retention import Retention
 
 __all__ = ["advance", "fold"]
 
@@ -88,6 +90,7 @@ def _submitted(entry: Entry) -> Version:
             for d in data.get("declarations", ())
         ),
         follow_up=FollowUp.from_data(data),
+        retention=Retention.from_data(kept) if (kept := data.get("retention")) else None,
     )
 
 
@@ -327,7 +330,23 @@ def _follow_up_done(agreement: Agreement, entry: Entry) -> Agreement:
     return replace(agreement, done={**agreement.done, entry.data["item"]: done})
 
 
-_WHOLE_FOLDS = {"follow-up-told": _follow_up_told, "follow-up-done": _follow_up_done}
+def _erasure_ordered(agreement: Agreement, entry: Entry) -> Agreement:
+    ordered = Erasure(entry.data["reason"], entry.data["record_sha256"], entry.at)
+    return replace(agreement, erasure=ordered)
+
+
+def _erased(agreement: Agreement, entry: Entry) -> Agreement:
+    assert agreement.erasure is not None
+    sealed = entry.data["record_signature_sha256"]
+    return replace(agreement, erasure=replace(agreement.erasure, done_at=entry.at, signature_sha256=sealed))
+
+
+_WHOLE_FOLDS = {
+    "follow-up-told": _follow_up_told,
+    "follow-up-done": _follow_up_done,
+    "erasure-ordered": _erasure_ordered,
+    "erased": _erased,
+}
 """Entries that are about the agreement, whichever version is current."""
 
 _FOLDS = {

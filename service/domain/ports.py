@@ -42,6 +42,15 @@ class ObjectStore(Protocol):
     def retain(self, key: str, until: datetime) -> None:
         """Ask, of an object that is there, what `create` asks with `retain_until`. Raises `NotFound`."""
 
+    def retained_until(self, key: str) -> datetime | None:
+        """Until when nobody can remove the object; None where nothing keeps one from it. Raises `NotFound`."""
+
+    def erase(self, key: str) -> None:
+        """Remove the object for good, with whatever older bytes the store has kept under that key.
+
+        Nothing happens when there is none. Raises `Retained` for what is under a lock.
+        """
+
     def list(self, prefix: str = "") -> Iterator[str]:
         """Keys that start with `prefix`, in ascending byte order. A prefix may end inside a segment."""
 

@@ -44,6 +44,8 @@ class StepKind(StrEnum):
     VERIFY = "verify"
     RENDER_RECEIPT = "render-receipt"
     ISSUE_RECEIPT = "issue-receipt"
+    ERASE = "erase"
+    """Erase the content, as was ordered."""
 
 
 _RENDERED = {StepKind.RENDER, StepKind.RENDER_RECEIPT}
@@ -69,6 +71,8 @@ class Step:
 
 def next_step(agreement: Agreement, now: datetime) -> Step | None:
     """What is to be done now, or None when the agreement rests: at its end, or until somebody acts."""
+    if agreement.erasure:
+        return None if agreement.erasure.done_at else Step(StepKind.ERASE)
     if follow_up := telling(agreement, now):
         # First of all: an amendment that cannot be signed now must not hold back what was agreed before.
         what, item = follow_up
@@ -78,6 +82,10 @@ def next_step(agreement: Agreement, now: datetime) -> Step | None:
         waiting = next((d for d in version.declarations if not d.requested), None)
         if waiting:
             return Step(StepKind.DECLARE, waiting.role)
+    return _of_version(agreement, version, now)
+
+
+def _of_version(agreement: Agreement, version: Version, now: datetime) -> Step | None:
     match version.status:
         case Status.SUBMITTED:
             return Step(StepKind.RENDER)
@@ -171,6 +179,8 @@ def _before(end: str, early: timedelta) -> str:
 
 def wakes(agreement: Agreement) -> list[tuple[str, str]]:
     """When a resting agreement is to be looked at again, and what for: `[(time, what)]`, in order of time."""
+    if agreement.erasure:
+        return []
     version = agreement.current
     found = [(moment, "follow") for moment in sorted(set(telling_times(agreement)))]
     if version.status is not Status.SIGNING:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from service.domain.ports import SignaturePlace
 from service.domain.presentation import Kind
+from service.domain.retention import RetentionRule
 from service.errors import TemplateError
 
 __all__ = ["Finding", "Manifest", "PartyRule", "Place", "Template"]
@@ -72,14 +73,12 @@ class Manifest:
     courtesy: tuple[str, ...] = ()
     signers_only: bool = False
     screened: bool = False
+    retention: RetentionRule | None = None
+    """How long what is signed is kept; None where the manifest leaves it to the archive."""
 
     @property
     def languages(self) -> tuple[str, ...]:
         return tuple(self.titles)
-
-    @property
-    def binding_languages(self) -> tuple[str, ...]:
-        return tuple(language for language in self.titles if language not in self.courtesy)
 
     def label(self, enumeration: str, value: str, language: str) -> str:
         """The printed form of `value`. Raises `TemplateError` (`label_missing`)."""

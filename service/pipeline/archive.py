@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.domain.agreement import SEAL, Agreement, Version
+from service.domain.agreement import SEAL, Agreement, Status, Version
 from service.domain.appearance import attestation
 from service.domain.log import Draft, Occurrence, canonical
 from service.domain.steps import Step
@@ -45,7 +45,7 @@ def augment_document(services: Services, agreement: Agreement, _step: Step) -> D
         collector=keys.evidence,
         signers=signers_trust(version, keys.trust),
     )
-    sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf", archived=True)
+    sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf", archived=True, until=version.kept_until)
     return Draft("augmented", {"revision": {"sha256": sha256, "bytes": len(augmented)}, "level": LEVEL})
 
 
@@ -73,7 +73,9 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     return Draft(
         "verified",
         {
-            "report_sha256": services.ledger.put_blob(agreement.id, body, "json", archived=True),
+            "report_sha256": services.ledger.put_blob(
+                agreement.id, body, "json", archived=True, until=version.kept_until
+            ),
             "indication": report.indication,
         },
     )
@@ -146,13 +148,39 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
             f"{report.indication} (PDF), {seal.indication} (JSON)",
             remedy="Check SIGNERT_TRUST, and the certificate of the seal.",
         )
+    until = version.kept_until
     hashes = {
         "receipt_sha256": version.receipt_sha256,
-        "receipt_signature_sha256": ledger.put_blob(agreement.id, signature, "p7s", archived=True),
-        "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True),
+        "receipt_signature_sha256": ledger.put_blob(
+            agreement.id, signature, "p7s", archived=True, until=until
+        ),
+        "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True, until=until),
     }
+    _retain_all(services, agreement)
     signed = Occurrence("agreement.signed", _told(agreement.id, version, hashes))
     return Draft("signed", hashes, (signed, *_replaced(version)))
+
+
+def _retain_all(services: Services, agreement: Agreement) -> None:
+    """What was not stored as archived is now; and what an earlier version left is kept as long as this one."""
+    until = agreement.current.kept_until
+    if until is None:
+        return
+    version = agreement.current
+    others = [version.courtesy_sha256, version.screened_sha256]
+    kept = [(version.input_sha256, "json"), *((sha256, "pdf") for sha256 in others)]
+    for earlier in agreement.versions[:-1]:
+        if earlier.status is Status.SIGNED and (earlier.kept_until or until) < until:
+            kept += [
+                (earlier.document.sha256, "pdf"),
+                (earlier.report_sha256, "json"),
+                (earlier.receipt_sha256, "json"),
+                (earlier.receipt_signature_sha256, "p7s"),
+                (earlier.receipt_pdf_sha256, "pdf"),
+            ]
+    for sha256, extension in kept:
+        if sha256:
+            services.ledger.retain(blob_key(agreement.id, sha256, extension), until)
 
 
 def _replaced(version: Version) -> Iterator[Occurrence]:

@@ -24,6 +24,7 @@ def decide(services: Services, agreement: Agreement, name: str, values: Mapping[
 
     May be called any number of times: what it stores is named by its content.
     """
+    moves.refuse_erased(agreement)  # before anything of the command is stored
     number = values.get("version")
 
     def keep(field: str) -> str | None:

@@ -20,7 +20,7 @@ from service.domain.folding import advance, fold
 from service.domain.log import Draft, Entry, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, authorization, declare, follow_up, render, sign, waiting
+from service.pipeline import archive, authorization, declare, erase, follow_up, render, sign, waiting
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
@@ -53,6 +53,7 @@ _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.VERIFY: archive.verify_document,
     StepKind.RENDER_RECEIPT: render.render_receipt,
     StepKind.ISSUE_RECEIPT: archive.issue_receipt,
+    StepKind.ERASE: erase.erase_content,
 }
 
 
@@ -106,7 +107,8 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
             try:
                 draft = _attempt(services, agreement, step)
                 number = draft.version or agreement.current.number
-                added = [ledger.append(agreement.id, agreement.head, draft, version=number)]
+                until = agreement.current.kept_until
+                added = [ledger.append(agreement.id, agreement.head, draft, version=number, until=until)]
             except Raced:
                 added = ledger.read_after(agreement.head)
             doing = "publish"
@@ -116,6 +118,7 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 _publish(services, entry)
                 told = entry.seq + 1
         waiting.note_wakes(services, agreement)
+        erase.note_disposal(services, agreement)
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
         known = exc if isinstance(exc, (SignertError, SigningError)) else unforeseen(exc)
         parked = _parked(marker, doing, known, services.clock.now())

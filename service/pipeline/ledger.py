@@ -33,7 +33,8 @@ def blob_key(agreement_id: str, sha256: str, extension: str) -> str:
 class Ledger:
     """One object store seen as agreements. Holds no state of its own.
 
-    `retention` is how long the store is asked to keep log entries and what is archived, None for no such ask.
+    `retention` is how long the store is asked to keep log entries and what is archived, None for no such ask. Where a
+    template asks for longer (`until`), that holds.
     """
 
     def __init__(self, store: ObjectStore, clock: Clock, retention: timedelta | None = None) -> None:
@@ -68,7 +69,15 @@ class Ledger:
             last = following
         return found
 
-    def append(self, agreement_id: str, last: Entry | None, draft: Draft, *, version: int) -> Entry:
+    def append(
+        self,
+        agreement_id: str,
+        last: Entry | None,
+        draft: Draft,
+        *,
+        version: int,
+        until: datetime | None = None,
+    ) -> Entry:
         """Write `draft` as the entry after `last` (None: the first). Raises `Raced` when somebody was first."""
         entry = Entry(
             agreement_id=agreement_id,
@@ -82,7 +91,7 @@ class Ledger:
             occurrences=draft.occurrences,
         )
         try:
-            self.store.create(entry.key, entry.body, retain_until=self._retained())
+            self.store.create(entry.key, entry.body, retain_until=self._retained(until))
         except AlreadyExists:
             # Our own write whose answer was lost, or somebody else's.
             if Entry.parse(self.store.get(entry.key)).id != entry.id:
@@ -91,14 +100,22 @@ class Ledger:
                 ) from None
         return entry
 
-    def put_blob(self, agreement_id: str, body: bytes, extension: str, *, archived: bool = False) -> str:
+    def put_blob(
+        self,
+        agreement_id: str,
+        body: bytes,
+        extension: str,
+        *,
+        archived: bool = False,
+        until: datetime | None = None,
+    ) -> str:
         """Store a blob under its SHA-256, which is returned (hex). The same bytes twice are one blob.
 
         `archived` blobs are final: they are retained as log entries are.
         """
         sha256 = hashlib.sha256(body).hexdigest()
         with contextlib.suppress(AlreadyExists):
-            retain_until = self._retained() if archived else None
+            retain_until = self._retained(until) if archived else None
             self.store.create(blob_key(agreement_id, sha256, extension), body, retain_until=retain_until)
         return sha256
 
@@ -111,13 +128,14 @@ class Ledger:
             return None
         return sha256
 
-    def retain(self, key: str) -> None:
+    def retain(self, key: str, until: datetime | None = None) -> None:
         """Ask the store to keep what is there already as long as log entries."""
-        if until := self._retained():
-            self.store.retain(key, until)
+        if last := self._retained(until):
+            self.store.retain(key, last)
 
-    def _retained(self) -> datetime | None:
-        return self._clock.now() + self._retention if self._retention else None
+    def _retained(self, until: datetime | None) -> datetime | None:
+        own = self._clock.now() + self._retention if self._retention else None
+        return max((moment for moment in (own, until) if moment), default=None)
 
     def get_blob(self, agreement_id: str, sha256: str, extension: str) -> bytes:
         """A blob's bytes, whose hash is checked. Raises `NotFound`, `StoreError`."""

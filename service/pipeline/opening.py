@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from service.domain.follow_up import FollowUp
+from service.domain.follow_up import FollowUp, last_date
 from service.domain.log import Draft, Occurrence
 from service.domain.presentation import ROLES, is_represented
 from service.domain.template import Manifest
@@ -115,6 +115,7 @@ def opening(
                 party(role) for role in ROLES if role in data["parties"] and role in manifest.parties
             ],
             **(follow_up.as_data() if follow_up else {}),
+            **({"retention": manifest.retention.of(last_date(data)).as_data()} if manifest.retention else {}),
             **more,
         },
         occurrences,

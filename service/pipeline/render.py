@@ -157,7 +157,9 @@ def _screened(
         signers=(),
         screened=True,
     )
-    check_screened(services.typesetting.pdf.text(document.pdf), template, _printed(template, shown), secrets)
+    tools = services.typesetting
+    printed, own_text = _printed(template, shown), tools.own_text(template.docx)
+    check_screened(tools.pdf.text(document.pdf), template, own_text, printed, secrets)
     return services.ledger.put_blob(agreement.id, document.pdf, "pdf")
 
 
@@ -233,7 +235,9 @@ def render_receipt(services: Services, agreement: Agreement, _step: Step) -> Dra
     return Draft(
         "receipt-rendered",
         {
-            "receipt_sha256": ledger.put_blob(agreement.id, body, "json", archived=True),
+            "receipt_sha256": ledger.put_blob(
+                agreement.id, body, "json", archived=True, until=version.kept_until
+            ),
             "receipt_pdf_sha256": ledger.put_blob(agreement.id, pdf, "pdf"),
         },
     )

@@ -113,7 +113,7 @@ def missing_scans(ledger: Ledger, agreement_id: str, version: Version) -> Iterat
 def retain_scans(ledger: Ledger, agreement_id: str, version: Version) -> None:
     """Ask the store to keep the scans as it keeps the signed document."""
     for _, paper in version.papers:
-        ledger.retain(scan_key(agreement_id, paper))
+        ledger.retain(scan_key(agreement_id, paper), version.kept_until)
 
 
 def _differs() -> CommandRejected:

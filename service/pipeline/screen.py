@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import html
-import io
-import re
-import zipfile
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from service.domain.agreement import Agreement
 from service.domain.presentation.words import texts_of, words_of
@@ -17,10 +13,6 @@ from service.errors import NotFound, RenderFailed
 from service.pipeline.ledger import Ledger
 
 __all__ = ["check_screened", "screened_data"]
-
-_PARTS: Final = re.compile(r"word/(?:document|header\d*|footer\d*|footnotes)\.xml")
-_BREAKS: Final = re.compile(r"</w:p>|<w:tab/>|<w:br/>")
-_TAGS: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")
 
 
 def screened_data(
@@ -37,13 +29,16 @@ def screened_data(
     return screened(data, mask, former), secrets_of(data, former)
 
 
-def check_screened(pdf_text: str, template: Template, printed: Mapping[str, str], secrets: Secrets) -> None:
+def check_screened(
+    pdf_text: str, template: Template, own_text: str, printed: Mapping[str, str], secrets: Secrets
+) -> None:
     """Whether the document tells nothing of the participant. Raises `RenderFailed` (`not_screened`) when it does.
 
-    A word that the template itself, a label, a date or another party's name has («Dag», «Mai») tells nothing.
+    A word that the template itself (`own_text`), a label, a date or another party's name has («Dag», «Mai») tells
+    nothing.
     """
     harmless = [
-        _own_text(template.docx),
+        own_text,
         template.title,
         *(text for texts in template.labels.values() for text in texts.values()),
         *template.field_labels.values(),
@@ -57,11 +52,3 @@ def check_screened(pdf_text: str, template: Template, printed: Mapping[str, str]
             code="not_screened",
             remedy="It is not kept. Report it: this is a fault of Signert.",
         )
-
-
-def _own_text(docx: bytes) -> str:
-    """What a Word template says itself, without its tags."""
-    with zipfile.ZipFile(io.BytesIO(docx)) as parts:
-        texts = [parts.read(name).decode() for name in parts.namelist() if _PARTS.fullmatch(name)]
-    plain = re.sub(r"<[^>]*>", "", _BREAKS.sub("\n", "\n".join(texts)))
-    return _TAGS.sub(" ", html.unescape(plain))

@@ -70,6 +70,8 @@ class Typesetting:
     """All that turns data into a PDF. A worker without the `render` capability has none."""
 
     fill: WordFiller
+    own_text: Callable[[bytes], str]
+    """What a Word template says itself, without its tags."""
     office: OfficeConverter
     pdf: PdfTools
 
@@ -112,6 +114,8 @@ class Services:
     """What is wrong with a file as a scan of this media type, opened with limits."""
     follow_up_days: int = 7
     """How many days before its date an item of the follow-up is told as due, in versions that begin from now on."""
+    unsigned_days: int = 90
+    """How many days after its end an agreement that was never signed by all is left alone."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 

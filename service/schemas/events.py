@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service.domain.changes import CHANGE_TYPES, TERMINATION
+from service.domain.erasure import ErasureReason
 from service.domain.follow_up import FollowUpKind
 from service.domain.paper import EXTENSIONS
 from service.domain.presentation import ROLES
@@ -328,6 +329,18 @@ class TerminatedData(VersionData):
     supersedes = Whole(1, MAX_VERSION, "The version that was in force.", required=True)
 
 
+class ErasedData(VersionData):
+    """The content was erased: documents, receipts, data. The log stays, and a record that the organisation sealed."""
+
+    reason = Choice(
+        [str(reason) for reason in ErasureReason],
+        "Its time of retention is over, or it was never signed by all.",
+        required=True,
+    )
+    record = Obj(StoredObject, "What was erased, by whose approval and by which rule (JSON).", required=True)
+    record_signature = Obj(StoredObject, "The record's detached signature (CAdES).", required=True)
+
+
 class FollowUpItem(StrictSchema):
     """A meeting, a point of evaluation or a commitment of NAV's. What it is about, the agreement says."""
 
@@ -494,6 +507,13 @@ class AgreementTerminated(Event):
     data = Obj(TerminatedData, required=True)
 
 
+class AgreementErased(Event):
+    """The content of the agreement is erased."""
+
+    type = _type("agreement.erased")
+    data = Obj(ErasedData, required=True)
+
+
 class AgreementFollowUpDue(Event):
     """Something of the follow-up is due soon."""
 
@@ -535,6 +555,7 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.follow-up-due": AgreementFollowUpDue,
     "agreement.commitment-overdue": AgreementCommitmentOverdue,
     "agreement.follow-up-done": AgreementFollowUpDone,
+    "agreement.erased": AgreementErased,
 }
 
 

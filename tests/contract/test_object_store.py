@@ -14,7 +14,7 @@ import requests
 from service.adapters.directory import DirectoryStore
 from service.adapters.s3 import S3Store
 from service.domain.ports import ObjectStore
-from service.errors import AlreadyExists, NotFound, StoreError
+from service.errors import AlreadyExists, NotFound, Retained, StoreError
 from tests.s3server import S3Server
 
 StoreFactory = Callable[[], ObjectStore]
@@ -186,3 +186,35 @@ def test_what_is_there_may_be_retained_later_and_longer(store: ObjectStore) -> N
     assert store.get("late") == b"body"
     with pytest.raises(NotFound):
         store.retain("nothing", now + timedelta(minutes=5))
+
+
+def test_what_is_erased_is_gone_with_all_that_was_there_before(open_store: StoreFactory) -> None:
+    store = open_store()
+    store.create("a/b", b"first")
+    store.put("a/b", b"second")
+    store.delete("a/b")
+    store.create("a/b", b"third")
+    store.create("a/b.longer", b"another")
+    assert store.retained_until("a/b") is None
+    store.erase("a/b")
+    store.erase("a/b")  # once is as good as twice
+    assert not open_store().exists("a/b")
+    assert open_store().get("a/b.longer") == b"another"
+    with pytest.raises(NotFound):
+        store.retained_until("a/b")
+    if isinstance(store, S3Store):
+        left = store._client.list_object_versions(Bucket=store._bucket, Prefix=f"{store._prefix}a/b")
+        found = [item["Key"] for item in (*left["Versions"], *left.get("DeleteMarkers", ()))]
+        assert found == [f"{store._prefix}a/b.longer"]
+
+
+def test_what_is_under_a_lock_is_not_erased(store: ObjectStore) -> None:
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+    store.create("kept", b"body", retain_until=until)
+    if isinstance(store, DirectoryStore):  # a file system has no locks
+        assert store.retained_until("kept") is None
+        return
+    assert store.retained_until("kept") == until
+    with pytest.raises(Retained, match="under a lock"):
+        store.erase("kept")
+    assert store.get("kept") == b"body"

@@ -136,7 +136,7 @@ def test_each_document_says_what_changed_and_why(told: Told) -> None:
 
 def test_a_version_is_made_again_of_its_own_data_and_template_alone(told: Told) -> None:
     first = told.agreement.versions[0]
-    assert (first.template_version, told.agreement.current.template_version) == ("1.0.0", "1.1.0")
+    assert (first.template_version, told.agreement.current.template_version) == ("1.0.0", "1.2.0")
     made = typeset_version(told.services, told.agreement, first, first.language)
     again = " ".join(told.services.typesetting.pdf.text(made.pdf).split())
     document = told.services.ledger.get_blob(told.agreement.id, first.revisions[0].sha256, "pdf")
@@ -170,7 +170,7 @@ def test_the_first_version_is_the_same_after_ten_amendments_and_another_template
             {"command_id": str(uuid.uuid4()), "agreement_id": marker.agreement_id, **change},
         )
     assert len(agreement().versions) == 11
-    assert {v.template_version for v in agreement().versions} == {"1.0.0", "1.1.0"}
+    assert {v.template_version for v in agreement().versions} == {"1.0.0", "1.2.0"}
     assert text() == before
     assert "Stilling 9" not in before
 

@@ -23,6 +23,7 @@ from referencing.jsonschema import DRAFT202012
 
 from service.adapters import producers
 from service.domain import moves
+from service.domain.moves.checks import ENDED
 from service.errors import CommandRejected
 from service.pipeline.opening import _UNKNOWN
 from service.pipeline.refusals import REFUSALS
@@ -331,7 +332,7 @@ def test_every_code_of_a_refused_signature_is_in_its_table_and_no_other() -> Non
 
 def codes() -> Iterator[str]:
     """The codes that a refusal can have, as the code has them."""
-    yield from (*producers._REFUSALS, *_DATA_FAULTS, *_UNKNOWN, *(code for code, _ in moves._ENDED.values()))
+    yield from (*producers._REFUSALS, *_DATA_FAULTS, *_UNKNOWN, *(code for code, _ in ENDED.values()))
     for function in (CommandRejected, Text):
         yield inspect.signature(function).parameters["code"].default
     places = {"fault": 0, "_error": 1, "FieldError": 1}
@@ -346,8 +347,8 @@ def codes() -> Iterator[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             position = places.get(name)
             if name in {"_refused", "refused"}:
-                by_file = {"senders.py": 0, "moves.py": 0, "scans.py": 0, "amend.py": 1, "opening.py": 1}
-                position = by_file.get(path.name)
+                by_file = {"senders.py": 0, "scans.py": 0, "amend.py": 1, "opening.py": 1}
+                position = 0 if path.parent.name == "moves" else by_file.get(path.name)
             if position is not None and len(node.args) > position:
                 yield from _constants(node.args[position])
             if path.parent.name == "schemas" or name == "CommandRejected" or path.name == "drive.py":

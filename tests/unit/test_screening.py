@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.adapters import docx
 from service.adapters.directory import DirectoryStore
 from service.adapters.templates import Catalogue
 from service.domain.log import Draft
@@ -29,6 +30,7 @@ from tests.unit.test_amend import Case
 ROOT = Path(__file__).parents[2]
 EXAMPLE = json.loads((ROOT / "examples/inclusion_grant.json").read_text())
 AGREEMENT = Catalogue(ROOT / "templates").get("tilretteleggingsavtale", "1.1.0", "nb")
+OWN_TEXT = docx.own_text(AGREEMENT.docx)
 MASK = "Skjermet"
 
 
@@ -233,16 +235,18 @@ def test_a_document_that_tells_of_the_participant_is_not_kept(
     secrets: Secrets, text: str, kinds: str
 ) -> None:
     with pytest.raises(RenderFailed, match=f"of the participant: {kinds}$") as caught:
-        check_screened(text, AGREEMENT, {}, secrets)
+        check_screened(text, AGREEMENT, OWN_TEXT, {}, secrets)
     assert caught.value.code == "not_screened"
     assert "ÅSE" not in str(caught.value)
 
 
 def test_what_the_document_says_of_itself_tells_nothing(secrets: Secrets) -> None:
     printed = {"parties.adviser.first_name": "Fin", "position.tasks": "Åse"}
-    check_screened("Siste dag: 31. mai. Det er lett å\nse. Veileder: Fin.", AGREEMENT, printed, secrets)
+    check_screened(
+        "Siste dag: 31. mai. Det er lett å\nse. Veileder: Fin.", AGREEMENT, OWN_TEXT, printed, secrets
+    )
     with pytest.raises(RenderFailed):  # what people wrote is no excuse
-        check_screened("Åse", AGREEMENT, printed, secrets)
+        check_screened("Åse", AGREEMENT, OWN_TEXT, printed, secrets)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from service.adapters.docx.composing import compose
 from service.adapters.docx.filling import fill
 from service.adapters.docx.looks import looks
-from service.adapters.docx.reading import Link, Properties, properties, signature_links, tags, text
+from service.adapters.docx.reading import Link, Properties, own_text, properties, signature_links, tags, text
 from service.adapters.docx.safety import unsafe_content
 from service.adapters.docx.structure import paragraphs, pictures, tables
 from service.adapters.docx.variables import variables
@@ -22,6 +22,7 @@ __all__ = [
     "compose",
     "fill",
     "looks",
+    "own_text",
     "paragraphs",
     "pictures",
     "properties",

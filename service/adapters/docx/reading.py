@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lxml import etree
@@ -9,7 +10,7 @@ from lxml import etree
 from service.adapters.docx.language import TAG, source
 from service.adapters.docx.package import NAMESPACES, W, parse, read_parts, story_parts
 
-__all__ = ["Link", "Properties", "properties", "signature_links", "tags", "text"]
+__all__ = ["Link", "Properties", "own_text", "properties", "signature_links", "tags", "text"]
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,19 @@ def tags(docx: bytes) -> list[str]:
 def text(docx: bytes) -> str:
     """The printed text, paragraphs on lines of their own; headers and footers come last."""
     parts = read_parts(docx)
+    return _text(parts, story_parts(parts))
+
+
+def own_text(docx: bytes) -> str:
+    """What a template says itself, footnotes included: its text without the tags."""
+    parts = read_parts(docx)
+    notes = [name for name in ("word/footnotes.xml", "word/endnotes.xml") if name in parts]
+    return TAG.sub(" ", _text(parts, [*story_parts(parts), *notes]))
+
+
+def _text(parts: Mapping[str, bytes], names: Iterable[str]) -> str:
     lines = []
-    for name in story_parts(parts):
+    for name in names:
         for paragraph in parse(parts[name]).iter(f"{W}p"):
             pieces = []
             for element in paragraph.iter(f"{W}t", f"{W}br", f"{W}tab"):

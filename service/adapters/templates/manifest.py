@@ -9,14 +9,25 @@ from typing import Any, get_args
 
 from service.domain.changes import CHANGE_TYPES, TERMINATION
 from service.domain.presentation import Kind
+from service.domain.retention import Disposal, RetentionRule
 from service.domain.template import Manifest, PartyRule, Place
 from service.errors import TemplateError
 
 __all__ = ["parse_manifest"]
 
 MAX_ORDER = 9
+MAX_YEARS = 100
 _KEYS = {"name", "version", "kind", "measures", "unprinted", "titles", "parties", "labels"}
-_OPTIONAL = {"places", "fields", "courtesy", "signers_only", "screened", "amendments", "declarations"}
+_OPTIONAL = {
+    "places",
+    "fields",
+    "courtesy",
+    "signers_only",
+    "screened",
+    "amendments",
+    "declarations",
+    "retention",
+}
 _PATH = re.compile(r"(?:[a-z_]+|\*)(?:\.(?:[a-z_]+|\*))*")
 _LINK = re.compile(r"https://signature\.invalid/[a-z_]+")
 
@@ -57,6 +68,7 @@ def parse_manifest(text: str, where: str = "manifest.toml") -> Manifest:
         courtesy=courtesy,
         signers_only=_flag(data, "signers_only", where),
         screened=_flag(data, "screened", where),
+        retention=_retention(data["retention"], f"{where}: retention") if "retention" in data else None,
     )
 
 
@@ -124,6 +136,17 @@ def _amendments(value: Any, parties: Mapping[str, Any], where: str) -> dict[str,
         if not roles or not parties.keys() >= set(roles):
             raise _fault(where, f"amendments.{kind} names at least one role, and only roles under parties")
     return signers
+
+
+def _retention(value: Any, where: str) -> RetentionRule:
+    if not isinstance(value, Mapping) or value.keys() != {"years", "disposal", "authority"}:
+        raise _fault(where, "it has years, disposal and authority, and nothing else")
+    years, disposal = value["years"], value["disposal"]
+    if not isinstance(years, int) or isinstance(years, bool) or not 1 <= years <= MAX_YEARS:
+        raise _fault(where, f"years is a whole number from 1 to {MAX_YEARS}")
+    if disposal not in list(Disposal):
+        raise _fault(where, f"disposal is one of {', '.join(Disposal)}")
+    return RetentionRule(years, Disposal(disposal), _text(value["authority"], f"{where}.authority"))
 
 
 def _place(value: Any, languages: tuple[str, ...], where: str) -> Place:

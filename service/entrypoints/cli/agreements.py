@@ -24,6 +24,7 @@ from service.entrypoints.cli.shared import (
     open_ledger,
     read_agreement,
     read_json,
+    refuse_erased,
     settings_option,
     show_agreement,
     trust_option,
@@ -194,6 +195,7 @@ def fetch(
         raise click.UsageError("Give either --output FILE or --link MINUTES.")
     settings = load()
     agreement = read_agreement(settings, agreement_id)
+    refuse_erased(agreement)
     version = agreement.version(number or len(agreement.versions))
     if version is None:
         raise NotFound(f"agreement {agreement_id} has no version {number}", remedy="See `signert show`.")
@@ -275,6 +277,7 @@ def _verify_agreement(
     from service.pipeline.scans import missing_scans
 
     agreement = read_agreement(settings, agreement_id)
+    refuse_erased(agreement)
     version = agreement.current
     if version.status is not Status.SIGNED:
         raise NotFound(

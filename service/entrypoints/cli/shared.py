@@ -38,6 +38,7 @@ __all__ = [
     "parse_agreement_id",
     "read_agreement",
     "read_json",
+    "refuse_erased",
     "settings_option",
     "show_agreement",
     "trust_option",
@@ -122,6 +123,16 @@ def parse_agreement_id(given: str) -> str:
 def read_agreement(settings: Settings, agreement_id: str) -> Agreement:
     """The agreement as its log tells. Raises `NotFound`, `LogCorrupt`."""
     return fold(open_ledger(settings).read(parse_agreement_id(agreement_id)))
+
+
+def refuse_erased(agreement: Agreement) -> None:
+    """Raises `SignertError` (`erased`) when its content is gone."""
+    if erasure := agreement.erasure:
+        raise SignertError(
+            f"the content of agreement {agreement.id} was erased by an order of {erasure.ordered_at}",
+            code="erased",
+            remedy="Its log is still there: see `signert show`, which names the sealed record.",
+        )
 
 
 def show_agreement(settings: Settings, agreement: Agreement, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ One module for each thing that is spoken of:
 
     agreements   one agreement: where it stands, what was written, how it verifies
     history      its versions, and what is different between them
+    disposal     what may be erased, and what was
     operations   a whole store: what a sweep did, what a check found
     quarantine   refused messages, and those that were sent again
     catalogue    the templates at hand and their faults
@@ -25,6 +26,7 @@ from service.entrypoints.output.catalogue import (
     started,
     templates,
 )
+from service.entrypoints.output.disposal import Erased, disposal_file, disposal_list, erased
 from service.entrypoints.output.errors import error
 from service.entrypoints.output.follow_up import follow_up
 from service.entrypoints.output.history import changes, history
@@ -34,12 +36,16 @@ from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_mess
 from service.entrypoints.output.steps import progress, step_text
 
 __all__ = [
+    "Erased",
     "KeptLine",
     "agreement",
     "changes",
     "checked",
     "checking",
     "differences",
+    "disposal_file",
+    "disposal_list",
+    "erased",
     "error",
     "findings",
     "follow_up",

@@ -101,14 +101,29 @@ def agreement(
     for reason in parked:
         click.echo(f"Waiting at {reason.step} since {reason.since} ({reason.code}): {reason.message}")
         click.echo(f"  tried {reason.attempts} times, next {reason.retry_at}. {reason.remedy}".rstrip())
-    if version.status is Status.SIGNED:
-        click.echo("Documents")
-        for name, key in _documents(found.id, version).items():
-            click.echo(f"  {name:18} {key}")
+    _print_kept(found)
     if due:
         click.echo("Due next")
         for item in due[:_DUE_NEXT]:
             click.echo(f"  {item.date}  {item.kind:10}  {item.id}")
+
+
+def _print_kept(found: Agreement) -> None:
+    """What there is of it, and for how long; or that it is erased."""
+    if erasure := found.erasure:
+        done = (
+            f"erased {erasure.done_at}" if erasure.done_at else f"to be erased, ordered {erasure.ordered_at}"
+        )
+        click.echo(f"Content {done} ({erasure.reason})")
+        click.echo(f"  record    {blob_key(found.id, erasure.record_sha256, 'json')}")
+        if erasure.signature_sha256:
+            click.echo(f"  sealed    {blob_key(found.id, erasure.signature_sha256, 'p7s')}")
+    if retention := found.retention:
+        click.echo(f"Kept until {retention.until}, then {retention.disposal} ({retention.authority})")
+    if documents := _documents(found, found.current):
+        click.echo("Documents")
+        for name, key in documents.items():
+            click.echo(f"  {name:18} {key}")
 
 
 def _agreement_json(
@@ -118,6 +133,8 @@ def _agreement_json(
         "id": found.id,
         "case": {"system": found.case_system, "reference": found.case_reference},
         "log": {"seq": found.head.seq, "sha256": found.head.sha256},
+        "retention": found.retention.as_data() if found.retention else None,
+        "erasure": vars(found.erasure) if found.erasure else None,
         "versions": [
             {
                 "number": version.number,
@@ -140,7 +157,7 @@ def _agreement_json(
                 "expires_at": end_of(version) if version.status is Status.SIGNING else None,
                 "signing_now": _signing_now(version, entries),
                 "next": [p.role for p in version.open_parties() if p.status is PartyStatus.WAITING],
-                "documents": _documents(found.id, version) if version.status is Status.SIGNED else {},
+                "documents": _documents(found, version),
             }
             for version in found.versions
         ],
@@ -177,7 +194,11 @@ def _errors(entries: Sequence[Entry]) -> list[Mapping[str, str]]:
     return [error for entry in entries if entry.type == "rejected" for error in entry.data["errors"]]
 
 
-def _documents(agreement_id: str, version: Version) -> dict[str, str]:
+def _documents(agreement: Agreement, version: Version) -> dict[str, str]:
+    """Keys of what a signed version has left; none where that is erased."""
+    if agreement.erasure or version.status is not Status.SIGNED:
+        return {}
+    agreement_id = agreement.id
     blobs = {
         "signed": (version.document.sha256, "pdf"),
         "courtesy": (version.courtesy_sha256, "pdf"),

@@ -44,6 +44,8 @@ _TEXTS = {
     "receipt-rendered": "receipt written",
     "signed": "receipt sealed; the agreement is signed",
     "rejected": "refused: {code}",
+    "erasure-ordered": "to be erased: {reason}",
+    "erased": "erased: {blobs} files",
     "follow-up-told": "told as {what}: {item}",
     "follow-up-done": "done on {done_on}: {item}",
 }

@@ -15,6 +15,7 @@ from service.domain.log import Entry
 from service.domain.ports import ObjectStore
 from service.domain.steps import Step, next_step
 from service.errors import NotFound, StoreError
+from service.pipeline.fsck.erasures import check_erasure
 from service.pipeline.fsck.findings import Finding
 from service.pipeline.fsck.reading import FOLD_FAULTS, Blobs, Examined, read_log
 from service.pipeline.fsck.versions import check_version
@@ -48,13 +49,18 @@ def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | N
     if agreement:
         examined.counts.statuses[agreement.current.status] += 1
         examined.counts.versions += len(agreement.versions)
-        for version in agreement.versions:
-            check_version(examined, blobs, agreement, version, trust)
+        if agreement.erasure:
+            check_erasure(examined, blobs, agreement, blob_keys, trust)
+        else:
+            for version in agreement.versions:
+                check_version(examined, blobs, agreement, version, trust)
         _check_claims(examined, agreement)
         _check_index(examined, agreement)
         _check_motion(examined, agreement, markers)
     blobs.read_rest()
-    if agreement and _step(agreement) is None:  # before that, a blob's entry may be about to be written
+    if (
+        agreement and not agreement.erasure and _step(agreement) is None
+    ):  # before that, a blob's entry may be about to be written
         for key in sorted(set(blob_keys) - blobs.named):
             examined.say("blob_orphaned", key, "no entry of the log names this blob: a crash left it")
     return examined

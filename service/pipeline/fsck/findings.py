@@ -69,6 +69,7 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "blob_missing": (Severity.ERROR, _RESTORE),
     "blob_altered": (Severity.ERROR, _RESTORE),
     "blob_orphaned": (Severity.NOTE, _NOTHING),
+    "blob_not_erased": (Severity.ERROR, "Remove it: its agreement is erased."),
     "object_unreadable": (Severity.ERROR, "Check the store: its disk, its network, and who may read there."),
     # Documents and receipts
     "revision_length": (Severity.ERROR, _RESTORE),
@@ -91,6 +92,10 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "receipt_pdf_not_verified": (
         Severity.ERROR,
         "Look closer with `signert fetch --what receipt-pdf` and `signert verify`.",
+    ),
+    "record_not_verified": (
+        Severity.ERROR,
+        "Look closer with `openssl cms -verify`; check that SIGNERT_TRUST (or --trust) names the right anchors.",
     ),
     # Commands, work and the rest of the store
     "claim_missing": (Severity.ERROR, _RESTORE),

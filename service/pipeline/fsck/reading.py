@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
@@ -33,6 +33,8 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "receipt_sha256": "json",
     "receipt_signature_sha256": "p7s",
     "receipt_pdf_sha256": "pdf",
+    "record_sha256": "json",
+    "record_signature_sha256": "p7s",
 }
 """Fields of an entry's data that name a blob, and the blob's extension; beside them there are `revision` and `scan`."""
 OTHER_HASHES: Final = frozenset(
@@ -194,12 +196,15 @@ def _is_hash(value: object) -> TypeGuard[str]:
 class Blobs:
     """The blobs that an agreement's log names. Each is read once, in full; one at a time is in memory."""
 
-    def __init__(self, examined: Examined, entries: Iterable[Entry]) -> None:
+    def __init__(self, examined: Examined, entries: Sequence[Entry]) -> None:
         self._examined = examined
         self._namers: dict[str, int] = {}
+        # What was named before the erasure was ordered is to be gone.
+        ordered = next((e.seq for e in entries if e.type == "erasure-ordered"), 0)
         for entry in entries:
             for key in named_blobs(entry):
-                self._namers.setdefault(key, entry.seq)
+                if entry.seq >= ordered:
+                    self._namers.setdefault(key, entry.seq)
         self._read: set[str] = set()
 
     @property

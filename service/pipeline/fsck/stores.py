@@ -298,6 +298,7 @@ class StoreCheck:
 
     _CHECKS: Final = {
         "commands": (rf"commands/({_UUID})\.json", _command),
+        "disposal": (rf"disposal/\d{{4}}-\d\d-\d\d/{_UUID}", _known),
         "due": (rf"due/\d{{4}}-\d\d-\d\d/{_UUID}/\d{{4}}-[a-z]{{1,20}}", _known),
         "index": (rf"index/case/({_SEGMENT})/({_SEGMENT})/({_UUID})", _index),
         "outbox": (rf"outbox/({_SHA256})", _outbox),
