@@ -22,7 +22,7 @@ from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.steps import Capability
-from service.domain.template import Template
+from service.domain.template import Finding, Template
 from service.domain.template_diff import Change, WordVersion
 from service.transport import Broker
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from service.adapters.templates import Catalogue
     from service.adapters.templates.checks import Tools
     from service.adapters.templates.workshop import Workshop
+    from service.pipeline import doctor
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
@@ -44,6 +45,7 @@ __all__ = [
     "open_broker",
     "open_catalogue",
     "open_checks",
+    "open_checkup",
     "open_preview",
     "open_services",
     "open_store",
@@ -263,6 +265,90 @@ def sign_command(name: str, payload: Mapping[str, object], *, producer: str, key
 
 
 @contextlib.contextmanager
+def open_checkup(settings: Settings) -> Iterator[list[tuple[str, doctor.Check]]]:
+    """What `signert doctor` checks of these settings but for the broker, by name; nothing is done before the call."""
+    from service.adapters import docx
+    from service.adapters.fontconfig import installed_font
+    from service.adapters.templates.checks.appearance import check_fonts
+    from service.pipeline import doctor
+
+    catalogue, clock = open_workshop(settings), system_clock()
+
+    def newest() -> list[Template]:
+        found = {m.name: m for m in catalogue.list() if m.kind != "receipt"}
+        return [
+            catalogue.get(m.name, m.version, language) for m in found.values() for language in m.languages
+        ]
+
+    def store() -> Iterator[doctor.Said]:
+        check_store(settings)
+        place = settings.store
+        retained = bool(settings.retention_days) or any(m.retention for m in catalogue.list())
+        locks = isinstance(place, S3Location) and place.lock is not None
+        yield from doctor.check_store(open_store(settings), locks=locks, retained=retained)
+
+    def templates() -> Iterator[doctor.Said]:
+        versions = ((m.name, m.version, m.languages) for m in catalogue.list())
+        yield from doctor.check_templates(versions, catalogue.get)
+
+    def fonts() -> Iterator[doctor.Said]:
+        def faults(template: Template) -> Iterator[Finding]:
+            return check_fonts(f"{template.language}.docx", docx.looks(template.docx), installed_font)
+
+        yield from doctor.check_fonts(newest(), faults)
+        for path in (settings.font, settings.bold_font):
+            yield doctor.file_readable(path, "Set SIGNERT_FONT and SIGNERT_BOLD_FONT to TrueType files.")
+
+    with contextlib.ExitStack() as stack:
+        keys = cache(lambda: _open_keys(settings, stack))
+
+        def office() -> Iterator[doctor.Said]:
+            make = stack.enter_context(open_preview(settings))
+            template = next(t for t in newest() if t.manifest.kind == "agreement")
+            sample = catalogue.example(template.name, template.version)
+            yield from doctor.check_office(make, template, sample)
+
+        checks: list[tuple[str, doctor.Check]] = [("store", store), ("templates", templates)]
+        if Capability.RENDER in settings.capabilities:
+            checks += [("fonts", fonts), ("office", office)]
+        if Capability.SIGN in settings.capabilities:
+            checks += [
+                ("anchors", lambda: doctor.check_anchors(keys().trust, clock.now())),
+                ("keys", lambda: doctor.check_keys(keys(), clock.now())),
+                ("timestamps", lambda: doctor.check_timestamps(keys(), clock.now)),
+            ]
+        yield checks
+
+
+def _open_keys(settings: Settings, stack: contextlib.ExitStack) -> Keys:
+    """What makes signatures; connections and the development PKI are closed with the stack."""
+    from service.pipeline.services import Keys
+    from signing import EvidenceCollector, TimestampClient, open_credential
+
+    addresses, tsa = settings.credentials, settings.tsa
+    if settings.development_pki:
+        from service.adapters import devpki
+
+        pki = devpki.ensure(_devpki_folder(settings), environment=settings.env)
+        stack.enter_context(devpki.DevPkiServer(pki, environment=settings.env))
+        addresses, tsa = {**pki.credentials, SEAL: pki.seal}, (pki.tsa_url,)
+    trust = open_trust(settings)
+
+    @cache
+    def credential(field: str) -> Credential | None:
+        return open_credential(addresses[field]) if field in addresses else None
+
+    return Keys(
+        credential=credential,
+        timestamps=stack.enter_context(contextlib.closing(TimestampClient(tsa, trust=trust))),
+        evidence=stack.enter_context(contextlib.closing(EvidenceCollector())),
+        trust=trust,
+        font=settings.font,
+        bold_font=settings.bold_font,
+    )
+
+
+@contextlib.contextmanager
 def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOver) -> Iterator[Services]:
     """The pipeline's services. LibreOffice, keys and the development PKI are opened when first needed.
 
@@ -271,33 +357,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
     from service.pipeline.services import Services
 
     with contextlib.ExitStack() as stack:
-
-        def open_keys() -> Keys:
-            from service.pipeline.services import Keys
-            from signing import EvidenceCollector, TimestampClient, open_credential
-
-            addresses, tsa = settings.credentials, settings.tsa
-            if settings.development_pki:
-                from service.adapters import devpki
-
-                pki = devpki.ensure(_devpki_folder(settings), environment=settings.env)
-                stack.enter_context(devpki.DevPkiServer(pki, environment=settings.env))
-                addresses, tsa = {**pki.credentials, SEAL: pki.seal}, (pki.tsa_url,)
-            trust = open_trust(settings)
-
-            @cache
-            def credential(field: str) -> Credential | None:
-                return open_credential(addresses[field]) if field in addresses else None
-
-            return Keys(
-                credential=credential,
-                timestamps=stack.enter_context(contextlib.closing(TimestampClient(tsa, trust=trust))),
-                evidence=stack.enter_context(contextlib.closing(EvidenceCollector())),
-                trust=trust,
-                font=settings.font,
-                bold_font=settings.bold_font,
-            )
-
         can = settings.capabilities
         yield Services(
             store=open_store(settings),
@@ -306,7 +365,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             templates=open_catalogue(settings),
             hand_over=hand_over,
             open_typesetting=(lambda: _typesetting(settings, stack)) if Capability.RENDER in can else None,
-            open_keys=open_keys if Capability.SIGN in can else None,
+            open_keys=(lambda: _open_keys(settings, stack)) if Capability.SIGN in can else None,
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
             senders=_sender_policy(settings),
             sign_automatically=settings.approval == "automatic",

@@ -27,12 +27,13 @@ from celery.signals import (
 )
 from kombu.exceptions import OperationalError
 
-from service.bootstrap import check_store, event_publisher, open_services
+from service.bootstrap import check_store, event_publisher, open_broker, open_services
 from service.config import Settings
 from service.domain.agreement import SEAL
 from service.domain.steps import Capability
 from service.entrypoints.consumer import COMMAND_PREFIX, DRIVE, SWEEP
 from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
+from service.pipeline.doctor import Said
 from service.pipeline.drive import drive, unforeseen
 from service.pipeline.intake import receive
 from service.pipeline.quarantine import reject
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 COMMANDS = "signert.commands"
 TICKS = "signert.ticks"
 _SWEEP_INTERVAL = 30.0
+_CHECK_SECONDS = 5.0
 _UNFORESEEN_TRIES = 5
 _SHUTDOWN_GRACE = 25.0
 """Seconds that work under way has to end after SIGTERM; Kubernetes kills after 30."""
@@ -107,6 +109,31 @@ def _send(app: Celery, task: str, kwargs: Mapping[str, Any], queue: str) -> None
         raise BrokerUnavailable(
             "the broker does not take messages", remedy="Check SIGNERT_BROKER and that the broker runs."
         ) from exc
+
+
+def check_broker(settings: Settings) -> Iterator[Said]:
+    """Whether the broker takes messages and has the queues, for `signert doctor`. Raises `BrokerUnavailable`."""
+    with open_broker(settings) as broker:
+        app = make_app(broker, settings)
+        try:
+            with app.connection_for_write(connect_timeout=_CHECK_SECONDS) as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0)
+                with connection.channel() as channel:
+                    waiting = {name: _declared(channel, broker, name) for name in app.signert_queues}
+        except (OperationalError, OSError) as exc:
+            raise BrokerUnavailable(
+                f"the broker does not answer ({type(exc).__name__})",
+                remedy="Check SIGNERT_BROKER, its password file and certificates, and that the broker runs.",
+            ) from None
+    told = ", ".join(f"{name} {number}" for name, number in waiting.items())
+    yield Said("embedded" if settings.broker is None else "broker", f"answers; messages waiting: {told}")
+
+
+def _declared(channel: Any, broker: Broker, name: str) -> int:
+    """Declare the queue as a worker does; how many messages wait there."""
+    broker.queue(name).bind(channel).declare()
+    # On Redis an empty queue is none, and to ask for it passively an error.
+    return int(channel.queue_declare(queue=name, passive=broker.is_amqp).message_count)
 
 
 def hand_over(app: Celery, capability: Capability, agreement_id: str, run: str) -> None:

@@ -5,7 +5,7 @@
     amendments   amend, terminate, diff
     follow_up    follow-up
     disposal     disposal list, approve; erase
-    operations   worker, sweep, fsck
+    operations   worker, sweep, fsck, doctor
     quarantine   quarantine list, show, resubmit
     templates    templates list, new, check, preview, diff, publish
 

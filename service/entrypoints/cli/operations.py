@@ -1,12 +1,15 @@
-"""Commands for those who run the service: worker, sweep, fsck."""
+"""Commands for those who run the service: worker, sweep, fsck, doctor."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 
 from service.bootstrap import open_broker, open_store, open_trust
+from service.config import PRODUCTION, Settings
 from service.entrypoints import output
 from service.entrypoints.cli.shared import (
     EXIT_FAILED,
@@ -18,6 +21,8 @@ from service.entrypoints.cli.shared import (
 )
 
 __all__ = ["COMMANDS"]
+
+CHECKS = ("broker", "store", "templates", "fonts", "office", "anchors", "keys", "timestamps")
 
 
 @click.command()
@@ -94,4 +99,43 @@ def fsck(
     raise SystemExit(EXIT_FAILED if errors else 0)
 
 
-COMMANDS = (worker, sweep, fsck)
+@click.command()
+@click.option(
+    "--only", multiple=True, type=click.Choice(CHECKS), help="Only this check; may be given more than once."
+)
+@as_json_option
+@settings_option
+def doctor(load: LoadSettings, only: tuple[str, ...], as_json: bool) -> None:
+    """Check that everything an agreement needs is there and works here: say what is wrong, and how to mend it.
+
+    Settings, broker, store, templates; LibreOffice and fonts where this process renders; trust anchors, keys and their
+    certificates, time-stamping authorities and the clock where it signs. Nothing is kept of what it writes.
+
+    Exits 0 when all is well (there may be warnings), and 3 when something is wrong.
+    """
+    from service.bootstrap import open_checkup
+    from service.entrypoints.tasks import check_broker
+    from service.pipeline.doctor import Check, Said, State, examine
+
+    loaded: list[Settings] = []
+
+    def configuration() -> Iterator[Said]:
+        settings = load()
+        loaded.append(settings)
+        yield Said("SIGNERT_ENV", settings.env)
+        if settings.env != PRODUCTION and settings.development_pki:
+            yield Said(
+                "keys", "those of development, which prove nothing", State.WARNING,
+                "Set SIGNERT_ENV=production, and name the real ones.",
+            )  # fmt: skip
+
+    with output.examination(as_json=as_json) as tell:
+        errors = tell(examine([("configuration", configuration)]))
+        for settings in loaded:
+            with open_checkup(settings) as checks:
+                every: list[tuple[str, Check]] = [("broker", partial(check_broker, settings)), *checks]
+                errors += tell(examine((name, check) for name, check in every if not only or name in only))
+    raise SystemExit(EXIT_FAILED if errors else 0)
+
+
+COMMANDS = (worker, sweep, fsck, doctor)

@@ -4,6 +4,7 @@ One module for each thing that is spoken of:
 
     agreements   one agreement: where it stands, what was written, how it verifies
     history      its versions, and what is different between them
+    doctor       what a check-up found
     disposal     what may be erased, and what was
     operations   a whole store: what a sweep did, what a check found
     quarantine   refused messages, and those that were sent again
@@ -27,6 +28,7 @@ from service.entrypoints.output.catalogue import (
     templates,
 )
 from service.entrypoints.output.disposal import Erased, disposal_file, disposal_list, erased
+from service.entrypoints.output.doctor import examination
 from service.entrypoints.output.errors import error
 from service.entrypoints.output.follow_up import follow_up
 from service.entrypoints.output.history import changes, history
@@ -47,6 +49,7 @@ __all__ = [
     "disposal_list",
     "erased",
     "error",
+    "examination",
     "findings",
     "follow_up",
     "history",
