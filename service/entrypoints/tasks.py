@@ -12,6 +12,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -44,7 +46,7 @@ from service.schemas import COMMAND_SCHEMAS
 from service.transport import RETRY_AFTER, Broker
 from signing import SigningError
 
-__all__ = ["make_app", "open_connected_services", "run_worker", "send_command"]
+__all__ = ["Sweeping", "make_app", "open_connected_services", "run_worker", "send_command"]
 
 log = logging.getLogger(__name__)
 
@@ -307,8 +309,21 @@ def _bounded_shutdown(**_: object) -> None:
     timer.start()
 
 
-def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
+class Sweeping(StrEnum):
+    """Whether a worker also sweeps: looks, every half minute, for what waits or was left behind."""
+
+    ALSO = "also"
+    ONLY = "only"
+    """It takes no commands and does no steps; what it finds goes on the queue."""
+    NO = "no"
+    """Another worker does."""
+
+
+def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Sweeping = Sweeping.ALSO) -> None:
     """Work until told to stop (SIGTERM: finish what is under way). Raises `ConfigurationError` for an unfit store."""
+    if sweeping is Sweeping.ONLY:
+        settings = replace(settings, capabilities=frozenset(), concurrency=1)
+        app.conf.worker_concurrency = 1
     check_store(settings)
     main = os.getpid()
     for started in (worker_process_init, beat_embedded_init):
@@ -317,13 +332,16 @@ def run_worker(app: Celery, settings: Settings, *, loglevel: str) -> None:
     register(app, runtime)
     setup_logging.connect(_keep_the_log, weak=False)
     worker_shutting_down.connect(_bounded_shutdown, weak=False)
-    queues = [COMMANDS, *(_queue_of(c) for c in sorted(settings.capabilities)), TICKS]
+    sweeps = sweeping is not Sweeping.NO
+    queues = [*map(_queue_of, sorted(settings.capabilities)), *([TICKS] if sweeps else [])]
+    if sweeping is not Sweeping.ONLY:
+        queues.insert(0, COMMANDS)
     try:
         app.worker_main(
             [
                 "--quiet",
                 "worker",
-                "--beat",
+                *(["--beat"] if sweeps else []),
                 "--without-mingle",
                 "--without-gossip",
                 "--loglevel",

@@ -142,9 +142,10 @@ def start_worker(installation: Installation, *program: str) -> subprocess.Popen[
 
 
 @contextlib.contextmanager
-def running_worker(installation: Installation) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that consumes, for as long as the context lasts."""
-    worker = start_worker(installation)
+def running_worker(installation: Installation, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that consumes, for as long as the context lasts; `options` are those of the command."""
+    program = ("-m", "service.entrypoints.cli", "worker", *options)
+    worker = start_worker(installation, *program)
     try:
         yield worker
     finally:

@@ -80,6 +80,21 @@ def test_with_the_queue_wiped_what_was_accepted_ends(installation: Installation)
         all_signed(installation, ids)
 
 
+def test_rendering_signing_and_sweeping_may_each_have_a_worker_of_its_own(installation: Installation) -> None:
+    """As the Helm chart runs them: who renders has no key, who sweeps has neither, and what is lost is found again."""
+
+    def capable(capability: str) -> contextlib.AbstractContextManager[object]:
+        installation.environ["SIGNERT_CAPABILITIES"] = capability
+        return running_worker(installation, "--sweep", "no")
+
+    with capable("render"):
+        ids = submit(installation, 1)
+        wait_until(lambda: b"rest=handed-over" in installation.log.read_bytes())
+        wipe(installation)  # the hand-over is lost
+        with capable("sign"), running_worker(installation, "--sweep", "only"):
+            all_signed(installation, ids)
+
+
 def wipe(installation: Installation) -> None:
     """Empty every queue of commands and work."""
     with installation.broker() as connection, connection.channel() as channel:

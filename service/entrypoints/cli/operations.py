@@ -29,19 +29,29 @@ CHECKS = ("broker", "store", "templates", "fonts", "office", "anchors", "keys", 
 @click.option(
     "--loglevel", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
+@click.option(
+    "--sweep",
+    "sweeping",
+    type=click.Choice(["also", "only", "no"]),
+    default="also",
+    show_default=True,
+    help="Whether it also looks for what waits or was left behind; one worker of an installation must.",
+)
 @as_json_option
 @settings_option
-def worker(load: LoadSettings, loglevel: str, as_json: bool) -> None:
+def worker(load: LoadSettings, loglevel: str, sweeping: str, as_json: bool) -> None:
     """Take commands off the queue and bring agreements to rest, until stopped.
+
+    With --sweep only it does no step itself, and needs neither LibreOffice nor keys.
 
     The log goes to standard error; with --json as JSON objects, one a line (but for Celery's farewell).
     """
-    from service.entrypoints.tasks import make_app, run_worker
+    from service.entrypoints.tasks import Sweeping, make_app, run_worker
 
     settings = load()
     output.start_log(loglevel, as_json=as_json)
     with open_broker(settings) as broker:
-        run_worker(make_app(broker, settings), settings, loglevel=loglevel)
+        run_worker(make_app(broker, settings), settings, loglevel=loglevel, sweeping=Sweeping(sweeping))
 
 
 @click.command()
