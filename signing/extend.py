@@ -19,8 +19,9 @@ from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp
 from pyhanko.sign.validation import generic_cms
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
+from signing.algorithms import DIGEST_ALGORITHMS
 from signing.cms import timestamp_tokens, token_time
-from signing.errors import FieldPlaceError, TimestampUnavailable
+from signing.errors import CredentialError, FieldPlaceError, TimestampUnavailable
 from signing.pdf import check_step, open_reader, open_writer, readable
 from signing.revocation import Chain, Evidence, EvidenceCollector
 from signing.timestamps import TOKEN_ALLOWANCE, TimestampClient
@@ -30,8 +31,6 @@ __all__ = ["DOCUMENT_TIMESTAMP_FIELD", "augment"]
 
 DOCUMENT_TIMESTAMP_FIELD: Final = "document-timestamp"
 """Name of the field that takes the first document timestamp; later ones get a number."""
-
-_DIGEST: Final = "sha256"
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,14 @@ def augment(
     timestamps: TimestampClient,
     collector: EvidenceCollector | None = None,
     signers: Mapping[str, TrustStore] | None = None,
+    digest: str = "sha256",
+    at: datetime | None = None,
 ) -> bytes:
     """The document with validation material and a document timestamp, in one new revision.
 
     `signers` are other anchors than those of `trust`, by field, that the signers of these fields are to lead up to.
+    `digest` is the one that the document timestamp is over: `sha256`, `sha384` or `sha512`. `at` is the time by which
+    evidence is judged; by default now.
 
     Never writes less than that: raises `RevocationUnavailable`, `TimestampUnavailable`, `NotTrusted`,
     `CertificateRevoked`, `FieldPlaceError` (nothing is signed yet) or `RevisionBroken`. A `collector` that is kept
@@ -63,10 +66,21 @@ def augment(
     """
     if collector is None:
         with closing(EvidenceCollector()) as own:
-            return augment(revision, trust=trust, timestamps=timestamps, collector=own, signers=signers)
+            return augment(
+                revision,
+                trust=trust,
+                timestamps=timestamps,
+                collector=own,
+                signers=signers,
+                digest=digest,
+                at=at,
+            )
+    if digest not in DIGEST_ALGORITHMS:
+        raise CredentialError(f"the digest algorithm {digest} is not used here", remedy="use sha256")
     reader = open_reader(revision)
+    now = at or datetime.now(UTC)
     with readable():
-        uses = _uses(reader, trust, signers or {})
+        uses = _uses(reader, trust, signers or {}, now)
         field = _free_field(reader)
     if not uses:
         raise FieldPlaceError("there is no signature in the document to augment", remedy="sign it first")
@@ -83,7 +97,7 @@ def augment(
             for der, use in last.items()
             if der not in covered
         ]
-        collector.collect(chains, evidence)
+        collector.collect(chains, evidence, at=now)
         covered.update(last)
         for certificate in (other for use in more for other in use.others):
             evidence.add(certificate)
@@ -108,19 +122,18 @@ def augment(
             ).write_cms(field, writer)
             next(steps)
             steps.send(SigObjSetup(sig_placeholder=DocumentTimestamp(bytes_reserved=2 * TOKEN_ALLOWANCE)))
-            prepared, output = steps.send(SigIOSetup(md_algorithm=_DIGEST, in_place=True))
-        token = timestamps.timestamp(prepared.document_digest, _DIGEST)
+            prepared, output = steps.send(SigIOSetup(md_algorithm=digest, in_place=True))
+        token = timestamps.timestamp(prepared.document_digest, digest)
         if token.authority.dump() in covered:
             prepared.fill_with_cms(output, token.encoded)
             augmented: bytes = output.getvalue()
             check_step(revision, augmented)
             return augmented
-        now = datetime.now(UTC)
-        cover([_Use(token.authority, token.certificates, now, True, trust.timestamps)])
+        cover([_Use(token.authority, token.certificates, token.time, True, trust.timestamps)])
     raise TimestampUnavailable("the time-stamping authority answers with another certificate each time")
 
 
-def _uses(reader: Any, trust: TrustStore, signers: Mapping[str, TrustStore]) -> list[_Use]:
+def _uses(reader: Any, trust: TrustStore, signers: Mapping[str, TrustStore], now: datetime) -> list[_Use]:
     """Certificates to find evidence for: signatures and timestamps that no document timestamp protects yet, and
     the last document timestamp.
     """
@@ -135,7 +148,7 @@ def _uses(reader: Any, trust: TrustStore, signers: Mapping[str, TrustStore]) -> 
         others = tuple(signature.other_embedded_certs)
         tokens = timestamp_tokens(signature.signer_info)
         times = [token_time(token) for token in tokens]
-        time = min(times, default=datetime.now(UTC))
+        time = min(times, default=now)
         own = signers.get(signature.field_name, trust)
         uses.append(_Use(signature.signer_cert, others, time, False, own))
         uses.extend(_token_use(token, others, trust) for token in tokens)

@@ -94,14 +94,15 @@ class EvidenceCollector:
         self._crls: dict[str, crl.CertificateList] = {}
         self._one_list_at_a_time = Lock()
 
-    def collect(self, chains: Sequence[Chain], into: Evidence) -> None:
+    def collect(self, chains: Sequence[Chain], into: Evidence, *, at: datetime | None = None) -> None:
         """Add the certificates of every chain, and evidence for each but the anchor; all is fetched at once.
 
         For a time-stamping certificate a CRL is preferred: it is signed by the CA, so it can be checked for as long
         as the CA's certificate lives, while an OCSP responder's often ends within weeks.
+        It is judged as of `at`, by default now.
         Raises `RevocationUnavailable`, or `CertificateRevoked` when one was revoked before it was used.
         """
-        now = datetime.now(UTC)
+        now = at or datetime.now(UTC)
         wanted: dict[bytes, tuple[x509.Certificate, x509.Certificate, str]] = {}
         for chain in chains:
             certificates = list(chain.path.iter_certs(include_root=True))
