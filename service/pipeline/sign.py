@@ -54,6 +54,7 @@ from signing import (
     SignerIdentity,
     SigningError,
     StaleSignature,
+    TimestampTooLarge,
     UserAuthorization,
     WrongSigner,
     embed,
@@ -169,10 +170,11 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
         mechanism = signer.identity.mechanism if signer.identity else Mechanism.ECDSA_SHA256
         rehearse(revision, request, mechanism, at=now)
     prepared: PreparedRevision
+    room = services.keys.timestamps.token_room
     if signer.identity:
-        prepared = prepare(revision, request, signer.identity, at=now)
+        prepared = prepare(revision, request, signer.identity, at=now, token_room=room)
     else:
-        prepared = prepare(revision, request, None, at=now)
+        prepared = prepare(revision, request, None, at=now, token_room=room)
     blob_sha256 = services.ledger.put_blob(agreement.id, prepared.to_bytes(), "prepared")
     data = {
         "field": field,
@@ -266,7 +268,8 @@ def complete_signature(services: Services, agreement: Agreement, step: Step) -> 
         signed = embed(
             prepared, sign(prepared, credential), revision=revision, timestamps=services.keys.timestamps
         )
-    except (StaleSignature, SignatureMismatch) as exc:
+    except (StaleSignature, SignatureMismatch, TimestampTooLarge) as exc:
+        # A token's size is known once it came: the next one prepared has room for it.
         return _discarded(intent, exc.code)
     return _signed(services, agreement, field, credential.identity, place_of(credential), signed)
 
