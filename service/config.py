@@ -32,7 +32,7 @@ _BUCKET: Final = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
     r"(?=.{0,256}$)(?:/(?P<prefix>[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?/?)?"
 )
-_OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+_OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+\Z")
 _TRUST_LISTS: Final = (*KeyPlace, "timestamps")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
