@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,6 +34,7 @@ from signing import (
 )
 from signing.breaker import BreakerRule
 from tests.agreements import Running
+from tests.fakes import ManualClock
 from tests.outside_signer import Outside, prepare_outside
 from tests.parties import OTHERS, Case, new_case
 from tests.pki import Fault
@@ -399,23 +401,42 @@ def test_an_authority_with_large_tokens_costs_one_signature_more(
 
 
 @pytest.mark.office
-def test_a_persons_signature_is_kept_until_a_token_has_room(
-    make_case: Callable[..., Case], signers: Signers
+@pytest.mark.parametrize("late", [False, True])
+def test_a_persons_signature_waits_a_while_for_a_token_that_has_room(
+    make_case: Callable[..., Case], signers: Signers, late: bool
 ) -> None:
     case = make_case("participant", "adviser")
+    clock = ManualClock(case.clock.now())
+    case.services = replace(case.services, clock=clock)
     case.submit({"employer": OTHERS["employer"]})
-    case.send("sign", role="employer", certificates=case.outside.certificates("organisation"))
-    asked = case.asked("employer")
-    value = case.outside.value("organisation", asked)
+
+    def signed(role: str) -> dict[str, Any]:
+        case.send("sign", role=role, certificates=case.outside.certificates("organisation"))
+        asked = case.asked(role)
+        value = case.outside.value("organisation", asked)
+        return {"role": role, "prepared": asked["prepared"], "signature": value}
+
+    answer = signed("employer")
     with signers.pki.fault("/tsa/", padded(signers, 40_000)):
-        parked = case.parked(
-            "complete-signature", role="employer", prepared=asked["prepared"], signature=value
-        )
+        parked = case.parked("complete-signature", **answer)
         assert (parked.step, parked.code) == ("sign:employer", "timestamp_too_large")
-        assert "bytes" in parked.message
-    (swept,) = sweep(case.services, everything=True)
-    assert swept.outcome
-    assert swept.outcome.agreement.current.status is Status.SIGNED
+        if late:
+            clock.advance(timedelta(minutes=16))
+            assert list(sweep(case.services))
+            kind, told = case.last_event()
+            assert (kind, told["code"], told["role"]) == (
+                "agreement.signature-refused", "timestamp_too_large", "employer",
+            )  # fmt: skip
+            agreement = case.send("complete-signature", **signed("employer"))  # with room
+        else:
+            (swept,) = sweep(case.services, everything=True)
+            assert swept.outcome
+            assert swept.outcome.parked
+    if not late:
+        (swept,) = sweep(case.services, everything=True)
+        assert swept.outcome
+        agreement = swept.outcome.agreement
+    assert agreement.current.status is Status.SIGNED
 
 
 def _prepare(revision: bytes, signers: Signers, field: str, **room: int) -> Any:
