@@ -41,12 +41,14 @@ from signing.errors import (
     NotTrusted,
     RehearsalFailed,
     RevisionBroken,
+    RevocationTooEarly,
     RevocationUnavailable,
     SignatureMalformed,
     SignatureMismatch,
     SignatureTooLarge,
     SigningError,
     StaleSignature,
+    TimestampTooLarge,
     TimestampUnavailable,
     WrongSigner,
 )
@@ -80,7 +82,7 @@ from signing.requirements import (
     check_signer,
 )
 from signing.revocation import EvidenceCollector
-from signing.timestamps import TimestampClient, TimestampToken
+from signing.timestamps import AuthorityState, TimestampClient, TimestampToken
 from signing.tokens import TimestampSource
 from signing.trust import TIMESTAMPS, TrustStore
 from signing.validate import validate
@@ -91,6 +93,7 @@ __all__ = [
     "Appearance",
     "AppearanceError",
     "AssuranceLevel",
+    "AuthorityState",
     "AuthorizationRefused",
     "CertificateRevoked",
     "Credential",
@@ -110,6 +113,7 @@ __all__ = [
     "RehearsalFailed",
     "Revision",
     "RevisionBroken",
+    "RevocationTooEarly",
     "RevocationUnavailable",
     "SignatureMalformed",
     "SignatureMismatch",
@@ -124,6 +128,7 @@ __all__ = [
     "TimestampClient",
     "TimestampSource",
     "TimestampToken",
+    "TimestampTooLarge",
     "TimestampUnavailable",
     "TrustStore",
     "UserAuthorization",

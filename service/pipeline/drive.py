@@ -24,7 +24,7 @@ from service.pipeline import archive, authorization, declare, erase, follow_up, 
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
-from signing import SigningError
+from signing import RevocationUnavailable, SigningError
 
 __all__ = ["Outcome", "Rest", "drive", "unforeseen"]
 
@@ -163,6 +163,9 @@ def _parked(marker: Marker, step: str, exc: SignertError | SigningError, now: da
     before = marker.parked if marker.parked and marker.parked.step == step else None
     attempts = before.attempts + 1 if before else 1
     wait = min(_RETRY_FIRST * 2 ** min(attempts - 1, 16), _RETRY_MOST)
+    retry_at = now + wait
+    if isinstance(exc, RevocationUnavailable) and exc.retry_at:  # there will be none before
+        retry_at = max(retry_at, exc.retry_at)
     return Parked(
         step=step,
         code=exc.code,
@@ -170,5 +173,5 @@ def _parked(marker: Marker, step: str, exc: SignertError | SigningError, now: da
         remedy=exc.remedy,
         attempts=attempts,
         since=before.since if before else timestamp(now),
-        retry_at=timestamp(now + wait),
+        retry_at=timestamp(retry_at),
     )

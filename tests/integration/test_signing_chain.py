@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from asn1crypto import cms
+from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signing import TimestampClient, ValidationReport, augment, revisions, validate
 from tests.pki import TestPki
@@ -119,13 +120,19 @@ def test_not_valid_after_the_last_timestamp_ended(final: bytes, signers: Signers
     assert report.document_timestamps[0].sub_indication == "OUT_OF_BOUNDS_NO_POE"
 
 
-def test_timestamp_is_renewed(final: bytes, signers: Signers) -> None:
-    renewed = augment(final, trust=signers.trust, timestamps=signers.timestamps, collector=signers.collector)
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+def test_timestamp_is_renewed(final: bytes, signers: Signers, digest: str) -> None:
+    renewed = augment(
+        final, trust=signers.trust, timestamps=signers.timestamps, collector=signers.collector, digest=digest
+    )
     assert renewed.startswith(final)
     report = validate(renewed, signers.trust)
     assert report.indication == "TOTAL-PASSED"
     assert [t.field for t in report.document_timestamps] == ["document-timestamp", "document-timestamp-2"]
     assert report.modifications == ()
+    newest = PdfFileReader(BytesIO(renewed)).embedded_timestamp_signatures[-1]
+    imprint = newest.signed_data["encap_content_info"]["content"].parsed["message_imprint"]
+    assert imprint["hash_algorithm"]["algorithm"].native == digest
 
 
 def test_augmentation_finds_a_new_authoritys_evidence(sealed: bytes, signers: Signers, pki: TestPki) -> None:
@@ -161,8 +168,6 @@ def test_poppler_finds_every_signature_valid(final: bytes, tmp_path: Path, pki: 
 
 def test_openssl_verifies_every_timestamp(final: bytes, tmp_path: Path, pki: TestPki) -> None:
     """The document timestamp over all bytes but its own place, the others over the signature values."""
-    from pyhanko.pdf_utils.reader import PdfFileReader
-
     stamped: list[tuple[bytes, bytes]] = []
     for signature in PdfFileReader(BytesIO(final)).embedded_signatures:
         if signature.sig_object_type == "/DocTimeStamp":
