@@ -312,5 +312,6 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             sign_automatically=settings.approval == "automatic",
             inspect_scan=_inspect_scan,
             follow_up_days=settings.follow_up_days,
+            renew_before=timedelta(days=settings.renew_before_days),
             abandoned_after=timedelta(seconds=settings.abandoned_after),
         )

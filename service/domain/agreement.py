@@ -13,6 +13,7 @@ from enum import StrEnum
 from service.domain.changes import TERMINATION
 from service.domain.follow_up import NO_FOLLOW_UP, FollowUp
 from service.domain.log import Entry
+from service.domain.renewal import Renewal, Schedule
 
 __all__ = [
     "ATTESTER",
@@ -280,12 +281,24 @@ class Version:
     receipt_draft_sha256: str | None = None
     receipt_signature_sha256: str | None = None
     receipt_pdf_sha256: str | None = None
+    """The newest one; `issued_receipt_pdf_sha256` is the one before all renewals."""
+    issued_receipt_pdf_sha256: str | None = None
     signed_at: str | None = None
+    signed_document: Revision | None = None
+    """The revision that was verified and that the receipt is of; later ones renew its timestamp."""
+    schedule: Schedule | None = None
+    """When it is to be renewed; None before it is signed, and where a release without renewal signed it."""
+    renewals: tuple[Renewal, ...] = ()
 
     @property
     def document(self) -> Revision:
         """The newest revision of the PDF."""
         return self.revisions[-1]
+
+    @property
+    def receipted(self) -> Revision:
+        """The revision that the receipt is of."""
+        return self.signed_document or self.document
 
     def party(self, role: str) -> Party:
         return next(p for p in self.parties if p.role == role)

@@ -20,7 +20,7 @@ from service.domain.folding import advance, fold
 from service.domain.log import Draft, Entry, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, authorization, declare, follow_up, render, sign, waiting
+from service.pipeline import archive, authorization, declare, follow_up, render, renew, sign, waiting
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
@@ -53,6 +53,8 @@ _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.VERIFY: archive.verify_document,
     StepKind.RENDER_RECEIPT: render.render_receipt,
     StepKind.ISSUE_RECEIPT: archive.issue_receipt,
+    StepKind.RENEW: renew.renew_version,
+    StepKind.SCHEDULE: renew.schedule_version,
 }
 
 

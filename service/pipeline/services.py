@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -19,7 +19,7 @@ from service.pipeline.senders import SenderPolicy
 from service.pipeline.work import Workbook
 
 if TYPE_CHECKING:
-    from signing import Credential, EvidenceCollector, TimestampClient, TrustStore
+    from signing import AlgorithmPolicy, Credential, EvidenceCollector, TimestampClient, TrustStore
 
 __all__ = ["Catalogue", "Keys", "PdfTools", "Services", "Typesetting", "WordFiller"]
 
@@ -74,12 +74,22 @@ class Typesetting:
     pdf: PdfTools
 
 
+def _present() -> datetime:
+    return datetime.now(UTC)
+
+
+def _usual_algorithms() -> AlgorithmPolicy:
+    from signing import AlgorithmPolicy
+
+    return AlgorithmPolicy.load()
+
+
 @dataclass(frozen=True)
 class Keys:
     """All that makes signatures. A worker without the `sign` capability has none.
 
     `credential` gives the key that this service holds for a role (or `"seal"`), or None when that party signs
-    by other means.
+    by other means. `now` is the time by which certificates and evidence are judged.
     """
 
     credential: Callable[[str], Credential | None]
@@ -88,6 +98,8 @@ class Keys:
     trust: TrustStore
     font: Path
     bold_font: Path
+    algorithms: AlgorithmPolicy = field(default_factory=_usual_algorithms)
+    now: Callable[[], datetime] = _present
 
 
 def _nothing_to_inspect_with(_body: bytes, _media_type: str) -> ScanFault | None:
@@ -112,6 +124,8 @@ class Services:
     """What is wrong with a file as a scan of this media type, opened with limits."""
     follow_up_days: int = 7
     """How many days before its date an item of the follow-up is told as due, in versions that begin from now on."""
+    renew_before: timedelta = timedelta(days=365)
+    """How long before the end of what proves a version it is renewed, at the soonest after half of the time."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 
