@@ -85,6 +85,8 @@ class Settings:
     trust_lists: Mapping[str, tuple[Path, ...]]
     """Other anchors than those of `trust`: for signatures by a place of keys (`KeyPlace`), or for `timestamps`."""
     credentials: Mapping[str, str]
+    algorithms: Path | None = None
+    """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
     @property
     def development_pki(self) -> bool:
@@ -139,6 +141,7 @@ class _SettingsSchema(Schema):
     for _list in _TRUST_LISTS:
         locals()[f"trust_{_list}"] = fields.List(_PathField(), load_default=list)
     del _list
+    algorithms = _PathField(load_default=None)
     seal = fields.String(load_default=None)
     for _role in ROLES:
         locals()[f"credential_{_role}"] = fields.String(load_default=None)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.algorithms import Mechanism
 from signing.credentials import (
     Credential,
@@ -32,6 +33,7 @@ from signing.credentials import (
 from signing.detached import seal_detached, verify_detached
 from signing.embed import embed, embed_cms, sign
 from signing.errors import (
+    AlgorithmPolicyError,
     AppearanceError,
     AuthorizationRefused,
     CertificateRevoked,
@@ -88,6 +90,8 @@ from signing.validate import validate
 __all__ = [
     "DOCUMENT_TIMESTAMP_FIELD",
     "TIMESTAMPS",
+    "AlgorithmPolicy",
+    "AlgorithmPolicyError",
     "Appearance",
     "AppearanceError",
     "AssuranceLevel",

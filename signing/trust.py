@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, Sim
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.aio import run
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
 
@@ -32,11 +33,13 @@ TIMESTAMPS: Final = "timestamps"
 class TrustStore:
     """Trust anchors, as DER certificates.
 
-    `lists` are anchors by what they are trusted for, under names of the caller's but for `TIMESTAMPS`.
+    `lists` are anchors by what they are trusted for, under names of the caller's but for `TIMESTAMPS`. `algorithms` are
+    those accepted on the way up to them, the built-in policy's when not given.
     """
 
     anchors: tuple[bytes, ...]
     lists: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, hash=False)
+    algorithms: AlgorithmPolicy = field(default_factory=AlgorithmPolicy.load, compare=False, repr=False)
     _narrowed: dict[str, TrustStore] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -73,11 +76,15 @@ class TrustStore:
         every = (anchor for name, each in lists.items() if name != TIMESTAMPS for anchor in each.anchors)
         return cls(tuple(dict.fromkeys(every)), {name: each.anchors for name, each in lists.items()})
 
+    def accepting(self, algorithms: AlgorithmPolicy) -> TrustStore:
+        """The same anchors, with other algorithms accepted."""
+        return replace(self, algorithms=algorithms)
+
     def of(self, name: str) -> TrustStore:
         """The anchors of one list alone; where there is no such list, the same ones."""
         if name not in self.lists:
             return self
-        return self._narrowed.setdefault(name, TrustStore(self.lists[name], self.lists))
+        return self._narrowed.setdefault(name, replace(self, anchors=self.lists[name]))
 
     @property
     def timestamps(self) -> TrustStore:
@@ -120,6 +127,7 @@ class TrustStore:
         policy = CertValidationPolicySpec(
             trust_manager=self.manager,
             revinfo_policy=CertRevTrustPolicy(revocation_checking_policy=NO_REVOCATION),
+            algorithm_usage_policy=self.algorithms,
         )
         timing = ValidationTimingInfo(
             validation_time=at, best_signature_time=at, point_in_time_validation=True

@@ -41,6 +41,7 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing import changes
 from signing.aio import run
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.algorithms import describe_algorithm
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import common_name
@@ -70,18 +71,23 @@ def validate(
     trust: TrustStore,
     *,
     signers: Mapping[str, TrustStore] | None = None,
+    algorithms: AlgorithmPolicy | None = None,
     at: datetime | None = None,
 ) -> ValidationReport:
     """A report on every signature and document timestamp, and on changes after them. Nothing is fetched.
 
     `signers` are other anchors than those of `trust`, by field, that the signers of these fields have to lead up to.
-    `at` is the time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
+    `algorithms` says which algorithms are accepted and until when; the policy of `trust`, when not given. `at` is the
+    time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
     only a path that cannot be read raises `OSError`.
     """
     document = pdf.read_bytes() if isinstance(pdf, Path) else bytes(pdf)
     moment = at or datetime.now(UTC)
     digest = hashlib.sha256(document).hexdigest()
     try:
+        if algorithms is not None:
+            trust = trust.accepting(algorithms)
+            signers = {name: each.accepting(algorithms) for name, each in (signers or {}).items()}
         return _Validation(document, digest, trust, signers or {}, moment).report()
     # Files are hostile: pyHanko's reader raises bare KeyError, ValueError, AssertionError and others on some.
     except Exception as error:  # noqa: BLE001
