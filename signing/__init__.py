@@ -54,6 +54,7 @@ from signing.errors import (
 )
 from signing.extend import DOCUMENT_TIMESTAMP_FIELD, augment
 from signing.fields import place_fields
+from signing.lifetime import Lifetime, credential_ends, detached_lifetime, document_lifetime, token_lifetime
 from signing.model import (
     Appearance,
     DocumentTimestampResult,
@@ -106,6 +107,7 @@ __all__ = [
     "FieldPlaceError",
     "Indication",
     "Level",
+    "Lifetime",
     "Mechanism",
     "Modification",
     "NotTrusted",
@@ -137,6 +139,9 @@ __all__ = [
     "check_path",
     "check_revocation",
     "check_signer",
+    "credential_ends",
+    "detached_lifetime",
+    "document_lifetime",
     "embed",
     "embed_cms",
     "is_at_hand",
@@ -153,6 +158,7 @@ __all__ = [
     "sign_authorized",
     "signer_of",
     "start_authorization",
+    "token_lifetime",
     "validate",
     "verify_detached",
 ]

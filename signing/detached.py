@@ -49,8 +49,9 @@ def seal_detached(
     """DER of a CMS signature over `content`, with the signer's chain and a signature timestamp, content not included.
 
     Without `trust` it is CAdES-B-T. With it, the certificates, OCSP responses and CRLs needed to verify it go along
-    (B-LT), so that it verifies offline. `at` is the time to sign at, now when not given. Raises `CredentialError`, `SignatureMismatch`, `TimestampUnavailable`, and
-    for B-LT `NotTrusted`, `RevocationUnavailable` or `CertificateRevoked`.
+    (B-LT), so that it verifies offline. `at` is the time to sign at, now when not given. Raises `CredentialError`,
+    `SignatureMismatch`, `TimestampUnavailable`, and for B-LT `NotTrusted`, `RevocationUnavailable` or
+    `CertificateRevoked`.
     """
     if trust is not None and collector is None:
         with closing(EvidenceCollector()) as own_collector:

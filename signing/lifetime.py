@@ -18,7 +18,6 @@ from pyhanko.sign.validation import generic_cms
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError
 
-from signing.algorithm_policy import AlgorithmPolicy
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import SignerIdentity
 from signing.errors import SignatureMalformed
@@ -41,8 +40,8 @@ class Lifetime:
 End = tuple[datetime, Literal["certificate", "algorithm"]]
 
 
-def document_lifetime(document: bytes, trust: TrustStore, algorithms: AlgorithmPolicy) -> Lifetime:
-    """That of a PDF's newest document timestamp, by the dates that `algorithms` has.
+def document_lifetime(document: bytes, trust: TrustStore) -> Lifetime:
+    """That of a PDF's newest document timestamp, by the dates that its algorithms have.
 
     Raises `SignatureMalformed` for a document without one, `NotTrusted`, and `RevisionBroken` for what is no PDF.
     """
@@ -56,10 +55,10 @@ def document_lifetime(document: bytes, trust: TrustStore, algorithms: AlgorithmP
     if not stamps:
         raise SignatureMalformed("the document has no document timestamp", remedy="augment it first")
     token: cms.SignedData = stamps[-1].signed_data
-    return _lifetime(token_time(token), _token_ends(token, known, trust, algorithms))
+    return _lifetime(token_time(token), _token_ends(token, known, trust))
 
 
-def detached_lifetime(signature: bytes, trust: TrustStore, algorithms: AlgorithmPolicy) -> Lifetime:
+def detached_lifetime(signature: bytes, trust: TrustStore) -> Lifetime:
     """That of a detached signature with its timestamps. It ends with the signer's certificate too: the evidence about
     revocation that it carries is under no timestamp.
 
@@ -74,29 +73,27 @@ def detached_lifetime(signature: bytes, trust: TrustStore, algorithms: Algorithm
     if not tokens:
         raise SignatureMalformed("the detached signature has no timestamp")
     time = min(map(token_time, tokens))
-    ends = [*_cms_ends(signed, (), trust, algorithms, at=time)]
+    ends = [*_cms_ends(signed, (), trust, at=time)]
     for token in tokens:
-        ends += _token_ends(token, (), trust, algorithms)
+        ends += _token_ends(token, (), trust)
     return _lifetime(time, ends)
 
 
-def token_lifetime(token: TimestampToken, trust: TrustStore, algorithms: AlgorithmPolicy) -> Lifetime:
+def token_lifetime(token: TimestampToken, trust: TrustStore) -> Lifetime:
     """That of a token fresh from its authority. Raises `NotTrusted`."""
     signed: cms.SignedData = cms.ContentInfo.load(token.encoded)["content"]
-    return _lifetime(token.time, _token_ends(signed, (), trust, algorithms))
+    return _lifetime(token.time, _token_ends(signed, (), trust))
 
 
-def credential_ends(
-    identity: SignerIdentity, trust: TrustStore, algorithms: AlgorithmPolicy, *, at: datetime
-) -> datetime:
+def credential_ends(identity: SignerIdentity, trust: TrustStore, *, at: datetime) -> datetime:
     """When seals that this signer makes at that time prove no longer. Raises `NotTrusted`."""
     leaf, mechanism = identity.parsed, identity.mechanism
     digest = mechanism.digest_algorithm
     others = [x509.Certificate.load(der) for der in identity.chain]
-    ends = [end for end, _ in _path_ends(leaf, others, trust, algorithms, at=at)]
+    ends = [end for end, _ in _path_ends(leaf, others, trust, at=at)]
     known = (
-        algorithms.digest_ends(digest),
-        algorithms.signature_ends(mechanism.identifier(), leaf.public_key, digest),
+        trust.algorithms.digest_ends(digest),
+        trust.algorithms.signature_ends(mechanism.identifier(), leaf.public_key, digest),
     )
     return min(*ends, *(end for end in known if end is not None))
 
@@ -110,19 +107,17 @@ def _token_ends(
     token: cms.SignedData,
     known: Iterable[x509.Certificate],
     trust: TrustStore,
-    algorithms: AlgorithmPolicy,
 ) -> Iterator[End]:
     imprint = token["encap_content_info"]["content"].parsed["message_imprint"]
-    if (end := algorithms.digest_ends(imprint["hash_algorithm"]["algorithm"].native)) is not None:
+    if (end := trust.algorithms.digest_ends(imprint["hash_algorithm"]["algorithm"].native)) is not None:
         yield end, "algorithm"
-    yield from _cms_ends(token, known, trust.timestamps, algorithms, at=token_time(token))
+    yield from _cms_ends(token, known, trust.timestamps, at=token_time(token))
 
 
 def _cms_ends(
     signed: cms.SignedData,
     known: Iterable[x509.Certificate],
     trust: TrustStore,
-    algorithms: AlgorithmPolicy,
     *,
     at: datetime,
 ) -> Iterator[End]:
@@ -132,19 +127,18 @@ def _cms_ends(
     leaf = certificates.signer_cert
     digest = signer["digest_algorithm"]["algorithm"].native
     for end in (
-        algorithms.digest_ends(digest),
-        algorithms.signature_ends(signer["signature_algorithm"], leaf.public_key, digest),
+        trust.algorithms.digest_ends(digest),
+        trust.algorithms.signature_ends(signer["signature_algorithm"], leaf.public_key, digest),
     ):
         if end is not None:
             yield end, "algorithm"
-    yield from _path_ends(leaf, [*certificates.other_certs, *known], trust, algorithms, at=at)
+    yield from _path_ends(leaf, [*certificates.other_certs, *known], trust, at=at)
 
 
 def _path_ends(
     leaf: x509.Certificate,
     others: Iterable[x509.Certificate],
     trust: TrustStore,
-    algorithms: AlgorithmPolicy,
     *,
     at: datetime,
 ) -> Iterator[End]:
@@ -153,6 +147,6 @@ def _path_ends(
     path = trust.path(leaf, others, at=at)
     for issuer, certificate in pairwise(path.iter_certs(include_root=True)):
         yield certificate.not_valid_after, "certificate"
-        end = algorithms.signature_ends(certificate["signature_algorithm"], issuer.public_key)
+        end = trust.algorithms.signature_ends(certificate["signature_algorithm"], issuer.public_key)
         if end is not None:
             yield end, "algorithm"

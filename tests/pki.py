@@ -270,7 +270,7 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
     }
 
 
-class _QuietHandler(WSGIRequestHandler):
+class QuietHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept, as with a real TSA
 
     def log(self, *_: object) -> None:  # type: ignore[override]
@@ -371,7 +371,7 @@ def build(directory: Path, url: str, pki: TestPki) -> None:
 def serve(directory: Path) -> Iterator[TestPki]:
     """A PKI in `directory`, served on a free loopback port while the block runs."""
     pki = TestPki(directory)
-    server = make_server("127.0.0.1", 0, pki, threaded=True, request_handler=_QuietHandler)
+    server = make_server("127.0.0.1", 0, pki, threaded=True, request_handler=QuietHandler)
     server.daemon_threads = True
     try:
         build(directory, f"http://127.0.0.1:{server.server_port}", pki)

@@ -11,7 +11,7 @@ from service.domain.agreement import SEAL, Agreement, Method, Party, Status, Ver
 from service.domain.due import telling, telling_times
 from service.domain.log import timestamp
 
-__all__ = ["Capability", "Step", "StepKind", "end_of", "next_step", "wakes"]
+__all__ = ["UPKEEP", "Capability", "Step", "StepKind", "end_of", "next_step", "wakes"]
 
 
 class Capability(StrEnum):
@@ -77,6 +77,15 @@ class Step:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.field}" if self.field else str(self.kind)
+
+
+class _Upkeep(Container[Step]):
+    def __contains__(self, step: object) -> bool:
+        return isinstance(step, Step) and step.is_upkeep
+
+
+UPKEEP: Container[Step] = _Upkeep()
+"""Every step for renewal."""
 
 
 def next_step(agreement: Agreement, now: datetime, *, but: Container[Step] = ()) -> Step | None:

@@ -19,7 +19,6 @@ from service.pipeline.scans import missing_scans, retain_scans
 from service.pipeline.services import Services
 from service.pipeline.signers import signers_trust
 from signing import (
-    AlgorithmPolicy,
     SignatureRequest,
     TrustStore,
     ValidationReport,
@@ -56,7 +55,7 @@ def augment_document(services: Services, agreement: Agreement, _step: Step) -> D
         timestamps=keys.timestamps,
         collector=keys.evidence,
         signers=signers_trust(version, keys.trust),
-        digest=keys.algorithms.digest_for(keys.now()),
+        digest=keys.trust.algorithms.digest_for(keys.now()),
         at=keys.now(),
     )
     sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf", archived=True)
@@ -71,7 +70,7 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     version = agreement.current
     document = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     keys = services.keys
-    report = validate_version(version, document, keys.trust, algorithms=keys.algorithms, at=keys.now())
+    report = validate_version(version, document, keys.trust, at=keys.now())
     faults = [
         *check_against_log(version, document, report),
         *missing_scans(services.ledger, agreement.id, version),
@@ -99,11 +98,10 @@ def validate_version(
     document: bytes,
     trust: TrustStore,
     *,
-    algorithms: AlgorithmPolicy | None = None,
     at: datetime | None = None,
 ) -> ValidationReport:
     """The validation of the version's document, each signer by the anchors for its way of signing."""
-    return validate(document, trust, signers=signers_trust(version, trust), algorithms=algorithms, at=at)
+    return validate(document, trust, signers=signers_trust(version, trust), at=at)
 
 
 def check_against_log(version: Version, document: bytes, report: ValidationReport) -> list[str]:
@@ -138,7 +136,8 @@ def check_against_log(version: Version, document: bytes, report: ValidationRepor
     return faults
 
 
-def _levels(report: ValidationReport) -> Iterator[str]:
+def level_faults(report: ValidationReport) -> Iterator[str]:
+    """In words, which signatures are not of the level that lasts."""
     for signature in report.signatures:
         if signature.level != LEVEL:
             yield f"the signature of '{signature.field}' is {signature.level}, not {LEVEL}"
@@ -167,12 +166,12 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         trust=trust,
         timestamps=keys.timestamps,
         collector=keys.evidence,
-        digest=keys.algorithms.digest_for(keys.now()),
+        digest=keys.trust.algorithms.digest_for(keys.now()),
         at=keys.now(),
     )
     now = keys.now()
-    report = validate(final, trust, algorithms=keys.algorithms, at=now)
-    seal = verify_detached(receipt, signature, trust, algorithms=keys.algorithms, at=now)
+    report = validate(final, trust, at=now)
+    seal = verify_detached(receipt, signature, trust, at=now)
     if not report.passed or [*level_faults(report)] or seal.indication != "TOTAL-PASSED":
         raise VerificationFailed(
             f"the sealed receipt of agreement {agreement.id} does not verify: "

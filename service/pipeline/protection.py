@@ -14,7 +14,7 @@ __all__ = ["document_protection", "protections"]
 
 def document_protection(keys: Keys, document: bytes) -> Protection:
     """That of a signed PDF, by its newest document timestamp. Raises `SigningError`."""
-    return _protection(document_lifetime(document, keys.trust, keys.algorithms))
+    return _protection(document_lifetime(document, keys.trust))
 
 
 def protections(keys: Keys, document: bytes, receipt_pdf: bytes, seal: bytes) -> Sequence[Protection]:
@@ -22,7 +22,7 @@ def protections(keys: Keys, document: bytes, receipt_pdf: bytes, seal: bytes) ->
 
     Older detached seals are proven by the receipts of the renewals, each of which covers the one before it.
     """
-    detached = detached_lifetime(seal, keys.trust.of(SEAL), keys.algorithms)
+    detached = detached_lifetime(seal, keys.trust.of(SEAL))
     return [
         document_protection(keys, document),
         document_protection(keys, receipt_pdf),

@@ -47,7 +47,7 @@ from signing import (
 __all__ = ["ask_renewal", "reassess", "renew_version", "schedule_version"]
 
 _AGED = "OUT_OF_BOUNDS_NO_POE"
-_REMEDY = "Compare with `signert verify` and `signert fsck`; check SIGNERT_TRUST: it must keep the anchors of all years."
+_REMEDY = "Compare with `signert verify` and `signert fsck`; check SIGNERT_TRUST, which keeps the anchors of all years."
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def reassess(services: Services, agreement: Agreement) -> Iterator[Draft]:
             continue
         found = _schedule(services, agreement, version)
         known = version.schedule
-        if known is None or (found.ends, found.reason) != (known.ends, known.reason) and known.reason != Reason.ASKED:
+        asked = known is not None and known.reason is Reason.ASKED
+        if known is None or (not asked and (found.ends, found.reason) != (known.ends, known.reason)):
             yield _scheduled(version, found)
 
 
@@ -136,12 +137,16 @@ def renew_version(services: Services, agreement: Agreement, step: Step) -> Draft
     seals = _check(services, agreement, version, held)
     if schedule.reason is not Reason.ASKED and not _gains(services, schedule):
         return _scheduled(version, put_off(schedule, services.clock.now()))
-    digest = keys.algorithms.digest_for(keys.now())
+    digest = keys.trust.algorithms.digest_for(keys.now())
     asked = schedule.reason is Reason.ASKED
-    document = _renewed(services, held.document, keys.trust, digest, signers_trust(version, keys.trust), asked=asked)
+    document = _renewed(
+        services, held.document, keys.trust, digest, signers_trust(version, keys.trust), asked=asked
+    )
     receipt_pdf = _renewed(services, held.receipt_pdf, keys.trust.of(SEAL), digest, {}, asked=asked)
     revision = Revision(hashlib.sha256(document).hexdigest(), len(document))
-    after = version if document == held.document else replace(version, revisions=(*version.revisions, revision))
+    after = (
+        version if document == held.document else replace(version, revisions=(*version.revisions, revision))
+    )
     report = _report(keys, after, document)
     _refuse(agreement, [*check_against_log(after, document, report), *_pdf_faults(keys, report, receipt_pdf)])
     return _drafted(services, agreement, after, held, document, receipt_pdf, report, seals, digest)
@@ -175,12 +180,12 @@ def _renewed(
 def _gains(services: Services, schedule: Schedule) -> bool:
     """Whether a timestamp and a seal of today last longer than what there is."""
     keys = services.keys
-    digest = keys.algorithms.digest_for(keys.now())
+    digest = keys.trust.algorithms.digest_for(keys.now())
     token = keys.timestamps.timestamp(hashlib.new(digest, secrets.token_bytes(32)).digest(), digest)
     seal = held_credential(services, SEAL).identity
     ends = min(
-        token_lifetime(token, keys.trust, keys.algorithms).ends,
-        credential_ends(seal, keys.trust.of(SEAL), keys.algorithms, at=keys.now()),
+        token_lifetime(token, keys.trust).ends,
+        credential_ends(seal, keys.trust.of(SEAL), at=keys.now()),
     )
     return timestamp(ends) > schedule.ends
 
@@ -191,7 +196,7 @@ def _check(
     """The verdicts on the detached seals. Raises `VerificationFailed` when anything is not as it should be."""
     keys, ledger = services.keys, services.ledger
     report = _report(keys, version, held.document)
-    seals = judge_seals(held.receipts, keys.trust.of(SEAL), algorithms=keys.algorithms, at=keys.now())
+    seals = judge_seals(held.receipts, keys.trust.of(SEAL), at=keys.now())
     log = _log(services, agreement)
     _refuse(
         agreement,
@@ -214,12 +219,12 @@ def _check(
 
 
 def _report(keys: Keys, version: Version, document: bytes) -> ValidationReport:
-    return validate_version(version, document, keys.trust, algorithms=keys.algorithms, at=keys.now())
+    return validate_version(version, document, keys.trust, at=keys.now())
 
 
 def _pdf_faults(keys: Keys, report: ValidationReport, receipt_pdf: bytes) -> Iterator[str]:
     yield from level_faults(report)
-    found = validate(receipt_pdf, keys.trust.of(SEAL), algorithms=keys.algorithms, at=keys.now())
+    found = validate(receipt_pdf, keys.trust.of(SEAL), at=keys.now())
     if not found.passed:
         yield f"the validation of the receipt's PDF says {found.indication}"
     for fault in level_faults(found):
@@ -239,7 +244,8 @@ def _seal_faults(receipts: Sequence[SealedReceipt], seals: Sequence[SignatureRes
 def _refuse(agreement: Agreement, faults: Sequence[str]) -> None:
     if faults:
         raise VerificationFailed(
-            f"agreement {agreement.id} is not renewed, for it does not verify: {'; '.join(faults)}", remedy=_REMEDY
+            f"agreement {agreement.id} is not renewed, for it does not verify: {'; '.join(faults)}",
+            remedy=_REMEDY,
         )
 
 
@@ -322,7 +328,7 @@ def _sealed(services: Services, agreement: Agreement, held: _Held, receipt: byte
         receipt, credential, keys.timestamps, trust=trust, collector=keys.evidence, at=keys.now()
     )
     receipts = [*held.receipts, SealedReceipt(len(held.receipts), receipt, signature)]
-    verdicts = judge_seals(receipts, trust, algorithms=keys.algorithms, at=keys.now())
+    verdicts = judge_seals(receipts, trust, at=keys.now())
     newest = verdicts[-1]
     unproven = [] if newest.indication == "TOTAL-PASSED" else [f"the new seal is {newest.indication}"]
     _refuse(agreement, [*unproven, *_seal_faults(receipts[:-1], verdicts[:-1])])

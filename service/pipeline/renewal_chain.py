@@ -18,7 +18,7 @@ from service.domain.agreement import Agreement, Version
 from service.domain.log import Entry
 from service.domain.renewal_receipt import FileFacts, LogFacts
 from service.pipeline.ledger import blob_key
-from signing import AlgorithmPolicy, SignatureResult, TrustStore, verify_detached
+from signing import SignatureResult, TrustStore, verify_detached
 
 __all__ = ["SealedReceipt", "chain_faults", "file_facts", "judge_seals", "log_facts", "sealed_receipts"]
 
@@ -65,7 +65,6 @@ def judge_seals(
     receipts: Sequence[SealedReceipt],
     trust: TrustStore,
     *,
-    algorithms: AlgorithmPolicy | None = None,
     at: datetime,
 ) -> list[SignatureResult]:
     """The verdict on each seal, oldest first: on the newest as of `at`, on each other as of its proof.
@@ -78,9 +77,7 @@ def judge_seals(
         moment = at
         if later and verdicts[-1].indication == "TOTAL-PASSED" and later.covers(receipt):
             moment = verdicts[-1].time or at
-        verdicts.append(
-            verify_detached(receipt.body, receipt.signature, trust, algorithms=algorithms, at=moment)
-        )
+        verdicts.append(verify_detached(receipt.body, receipt.signature, trust, at=moment))
         later = receipt
     return verdicts[::-1]
 

@@ -19,7 +19,7 @@ from service.pipeline.senders import SenderPolicy
 from service.pipeline.work import Workbook
 
 if TYPE_CHECKING:
-    from signing import AlgorithmPolicy, Credential, EvidenceCollector, TimestampClient, TrustStore
+    from signing import Credential, EvidenceCollector, TimestampClient, TrustStore
 
 __all__ = ["Catalogue", "Keys", "PdfTools", "Services", "Typesetting", "WordFiller"]
 
@@ -78,12 +78,6 @@ def _present() -> datetime:
     return datetime.now(UTC)
 
 
-def _usual_algorithms() -> AlgorithmPolicy:
-    from signing import AlgorithmPolicy
-
-    return AlgorithmPolicy.load()
-
-
 @dataclass(frozen=True)
 class Keys:
     """All that makes signatures. A worker without the `sign` capability has none.
@@ -98,7 +92,6 @@ class Keys:
     trust: TrustStore
     font: Path
     bold_font: Path
-    algorithms: AlgorithmPolicy = field(default_factory=_usual_algorithms)
     now: Callable[[], datetime] = _present
 
 
