@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
 
-from asn1crypto import algos, keys
+from asn1crypto import algos, cms, keys, tsp, x509
 from pyhanko.sign.validation.utils import CMSAlgorithmUsagePolicy
 from pyhanko_certvalidator.policy_decl import AlgorithmUsageConstraint
 
@@ -118,6 +118,19 @@ class AlgorithmPolicy(CMSAlgorithmUsagePolicy):
             self.digest_ends(named) if named else None,
             self.key_ends(key, _PADDINGS.get(scheme)) if key is not None else self._scheme_ends(scheme),
         )
+
+    def signer_ends(self, signer: cms.SignerInfo, certificate: x509.Certificate) -> datetime | None:
+        """When a CMS signature ends: its algorithm, its digest or its key, whichever does first."""
+        digest = signer["digest_algorithm"]["algorithm"].native
+        return ends_first(
+            self.digest_ends(digest),
+            self.signature_ends(signer["signature_algorithm"], certificate.public_key, digest),
+        )
+
+    def imprint_ends(self, token: cms.SignedData) -> datetime | None:
+        """When the digest ends that a timestamp token (RFC 3161) has of what it is for."""
+        info: tsp.TSTInfo = token["encap_content_info"]["content"].parsed
+        return self.digest_ends(info["message_imprint"]["hash_algorithm"]["algorithm"].native)
 
     def accepts(self, ends: datetime | None, at: datetime) -> bool:
         """Whether what ends then is accepted at that time."""

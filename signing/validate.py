@@ -222,6 +222,10 @@ class _Validation:
             validation_data_handlers=self._handlers(policy),
         )
         outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust, revision)
+        if outcome is AdESPassed.OK and not self._accepted(
+            trust.algorithms.imprint_ends(token), token, self.proofs
+        ):
+            outcome = AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
         return _Judgement(outcome, token_time(token))
 
     async def _judge_past(
@@ -249,7 +253,17 @@ class _Validation:
             if past not in _EVIDENCE_TOO_YOUNG:
                 break
         # Where the past does not help either, the present outcome says more.
-        return past if past is AdESPassed.OK else outcome
+        if past is not AdESPassed.OK:
+            return outcome
+        # Of its own algorithms it says nothing: they must have been sound when it is proven to have existed (5.6.2.4).
+        certificate = generic_cms.extract_certs_for_validation(signed).signer_cert
+        ends = trust.algorithms.signer_ends(signed["signer_infos"][0], certificate)
+        accepted = self._accepted(ends, signed, proofs)
+        return past if accepted else AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
+
+    def _accepted(self, ends: datetime | None, signed: cms.SignedData, proofs: POEManager) -> bool:
+        """Whether an algorithm that ends then was accepted when the signature is proven to have existed."""
+        return ends is None or copy(proofs)[signed["signer_infos"][0]["signature"].native] < ends
 
     def _evidence_for(self, revision: int) -> Iterator[LocalKnowledge]:
         """All the evidence, and then what was there at the first document timestamp after the revision.
