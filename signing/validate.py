@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,6 @@ from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed,
 from pyhanko.sign.validation import generic_cms
 from pyhanko.sign.validation.ades import (
     ades_basic_validation,
-    ades_past_signature_validation,
     ades_timestamp_validation,
 )
 from pyhanko.sign.validation.dss import DocumentSecurityStore
@@ -54,6 +53,7 @@ from signing.model import (
     SignatureResult,
     ValidationReport,
 )
+from signing.past import past_validation
 from signing.pdf import end_of_revision
 from signing.policy import specification
 from signing.trust import TrustStore
@@ -105,10 +105,6 @@ def validate(
 
 # A timestamp that holds but for evidence about revocation, as before augmentation: its time is shown, not relied on.
 _TIME_SHOWN: Final = frozenset({AdESPassed.OK, AdESIndeterminate.TRY_LATER})
-# What pyHanko says of the past where its evidence is younger than a certificate's end.
-_EVIDENCE_TOO_YOUNG: Final = frozenset(
-    {AdESIndeterminate.OUT_OF_BOUNDS_NO_POE, AdESIndeterminate.OUT_OF_BOUNDS_NOT_REVOKED}
-)
 
 
 @dataclass
@@ -145,8 +141,6 @@ class _Validation:
         self.revisions = self._read_revisions()
         self.changes = changes.review(self.reader, self.signatures, document, self.revisions)
         self.proofs = POEManager(current_dt_override=at)
-        self.holding: list[EmbeddedPdfSignature] = []
-        """Document timestamps that hold, the newest first."""
 
     def report(self) -> ValidationReport:
         signed = [item for item in self.signatures if item.sig_object_type != "/DocTimeStamp"]
@@ -158,8 +152,7 @@ class _Validation:
             judged_stamps[stamp.signed_revision] = judgement = run(self._judge_stamp(stamp))
             if judgement.outcome is AdESPassed.OK:
                 self._prove(stamp)
-                self.holding.append(stamp)
-        holding = [stamp.signed_revision for stamp in self.holding]
+        holding = [number for number, item in judged_stamps.items() if item.outcome is AdESPassed.OK]
         signature_results = tuple(self._signature_result(item, holding) for item in signed)
         stamp_results = tuple(
             self._stamp_result(item, judged_stamps[item.signed_revision]) for item in stamps
@@ -207,10 +200,10 @@ class _Validation:
 
     async def _judge_stamp(self, stamp: EmbeddedPdfSignature) -> _Judgement:
         digest = stamp.compute_digest()
-        judgement = await self._judge_token(stamp.signed_data, lambda _: digest, stamp.signed_revision)
+        judgement = await self._judge_token(stamp.signed_data, lambda _: digest)
         return self._with_structure(stamp, judgement)
 
-    async def _judge_token(self, token: cms.SignedData, imprint: Any, revision: int) -> _Judgement:
+    async def _judge_token(self, token: cms.SignedData, imprint: Any) -> _Judgement:
         """A timestamp token, at the present and then by the proofs there are (EN 319 102-1 5.4, 5.6.2.4)."""
         trust = self.trust.timestamps
         policy = specification(trust, self.knowledge)
@@ -221,7 +214,7 @@ class _Validation:
             timing_info=self.timing,
             validation_data_handlers=self._handlers(policy),
         )
-        outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust, revision)
+        outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust)
         if outcome is AdESPassed.OK and not self._accepted(
             trust.algorithms.imprint_ends(token), token, self.proofs
         ):
@@ -229,29 +222,16 @@ class _Validation:
         return _Judgement(outcome, token_time(token))
 
     async def _judge_past(
-        self,
-        signed: cms.SignedData,
-        outcome: AdESSubIndic,
-        proofs: POEManager,
-        trust: TrustStore,
-        revision: int,
+        self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
     ) -> AdESSubIndic:
         """The outcome at the present, or a better one by the proofs of existence (EN 319 102-1 5.6.2.4)."""
         if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
             outcome = self._refine(signed, outcome, proofs, trust)
         if outcome not in PAST_MAY_HELP:
             return outcome
-        past: AdESSubIndic = AdESIndeterminate.NO_POE
-        for knowledge in self._evidence_for(revision):
-            past = await ades_past_signature_validation(
-                signed,
-                specification(trust, knowledge),
-                copy(proofs),
-                outcome,
-                init_control_time=self.at,
-            )
-            if past not in _EVIDENCE_TOO_YOUNG:
-                break
+        past = await past_validation(
+            signed, specification(trust, self.knowledge), copy(proofs), outcome, at=self.at
+        )
         # Where the past does not help either, the present outcome says more.
         if past is not AdESPassed.OK:
             return outcome
@@ -264,18 +244,6 @@ class _Validation:
     def _accepted(self, ends: datetime | None, signed: cms.SignedData, proofs: POEManager) -> bool:
         """Whether an algorithm that ends then was accepted when the signature is proven to have existed."""
         return ends is None or copy(proofs)[signed["signer_infos"][0]["signature"].native] < ends
-
-    def _evidence_for(self, revision: int) -> Iterator[LocalKnowledge]:
-        """All the evidence, and then what was there at the first document timestamp after the revision.
-
-        A CRL that came with a renewal, for another certificate, may be younger than the certificate's end. pyHanko then
-        judges as of the CRL's time, where any moment in the certificate's validity would do (EN 319 102-1 5.6.2.1.4).
-        That the certificate was revoked before its use, such a CRL still tells: then the outcome is another one.
-        """
-        yield self.knowledge
-        first = min((s.signed_revision for s in self.holding if s.signed_revision > revision), default=None)
-        if first is not None and first != self.reader.xrefs.total_revisions - 1:
-            yield _read_store(self.reader.get_historical_resolver(first))
 
     def _refine(
         self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
@@ -303,9 +271,7 @@ class _Validation:
         time: datetime | None = None
         for token in timestamp_tokens(signature.signer_info):
             judged = await self._judge_token(
-                token,
-                generic_cms.message_imprint_checker(signature.signer_info),
-                signature.signed_revision,
+                token, generic_cms.message_imprint_checker(signature.signer_info)
             )
             if judged.outcome in _TIME_SHOWN and judged.time is not None:
                 time = min(time or judged.time, judged.time)
@@ -320,9 +286,7 @@ class _Validation:
             raw_digest=signature.compute_digest(),
             validation_data_handlers=self._handlers(policy),
         )
-        outcome = await self._judge_past(
-            signature.signed_data, result.ades_subindic, proofs, trust, signature.signed_revision
-        )
+        outcome = await self._judge_past(signature.signed_data, result.ades_subindic, proofs, trust)
         if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
             outcome = AdESIndeterminate.NOT_YET_VALID
         return self._with_structure(signature, _Judgement(outcome, time))
