@@ -54,6 +54,8 @@ from signing.errors import (
 )
 from signing.extend import DOCUMENT_TIMESTAMP_FIELD, augment
 from signing.fields import place_fields
+from signing.isolated import validate_untrusted, verify_detached_untrusted
+from signing.limits import Limits
 from signing.model import (
     Appearance,
     DocumentTimestampResult,
@@ -106,6 +108,7 @@ __all__ = [
     "FieldPlaceError",
     "Indication",
     "Level",
+    "Limits",
     "Mechanism",
     "Modification",
     "NotTrusted",
@@ -154,7 +157,9 @@ __all__ = [
     "signer_of",
     "start_authorization",
     "validate",
+    "validate_untrusted",
     "verify_detached",
+    "verify_detached_untrusted",
 ]
 
 # pyHanko logs names out of certificates when something does not verify; what it found is in the reports and errors.
