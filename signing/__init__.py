@@ -54,7 +54,9 @@ from signing.errors import (
 )
 from signing.extend import DOCUMENT_TIMESTAMP_FIELD, augment
 from signing.fields import place_fields
+from signing.isolated import validate_untrusted, verify_detached_untrusted
 from signing.lifetime import Lifetime, credential_ends, detached_lifetime, document_lifetime, token_lifetime
+from signing.limits import Limits
 from signing.model import (
     Appearance,
     DocumentTimestampResult,
@@ -65,8 +67,11 @@ from signing.model import (
     PreparedRevision,
     PreparedSignature,
     Revision,
+    RevocationEvidence,
     SignatureRequest,
     SignatureResult,
+    SignatureTimestampResult,
+    SignedBytes,
     ValidationReport,
 )
 from signing.outside import signer_of
@@ -108,6 +113,7 @@ __all__ = [
     "Indication",
     "Level",
     "Lifetime",
+    "Limits",
     "Mechanism",
     "Modification",
     "NotTrusted",
@@ -116,12 +122,15 @@ __all__ = [
     "RehearsalFailed",
     "Revision",
     "RevisionBroken",
+    "RevocationEvidence",
     "RevocationUnavailable",
     "SignatureMalformed",
     "SignatureMismatch",
     "SignatureRequest",
     "SignatureResult",
+    "SignatureTimestampResult",
     "SignatureTooLarge",
+    "SignedBytes",
     "SignerFacts",
     "SignerIdentity",
     "SignerRequirement",
@@ -160,7 +169,9 @@ __all__ = [
     "start_authorization",
     "token_lifetime",
     "validate",
+    "validate_untrusted",
     "verify_detached",
+    "verify_detached_untrusted",
 ]
 
 # pyHanko logs names out of certificates when something does not verify; what it found is in the reports and errors.

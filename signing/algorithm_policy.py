@@ -84,6 +84,42 @@ class AlgorithmPolicy(CMSAlgorithmUsagePolicy):
                 f"{where}: {fault}", remedy="see signing/algorithms.toml for the form"
             ) from None
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `from_json`, to hand the policy to another process."""
+
+        def plain(ends: Mapping[str, datetime | None]) -> dict[str, str | None]:
+            return {name: end.isoformat() if end else None for name, end in ends.items()}
+
+        return {
+            **vars(self),
+            "digests": plain(self.digests),
+            "rsa": [
+                [rule.padding, rule.bits, rule.ends.isoformat() if rule.ends else None] for rule in self.rsa
+            ],
+            "curves": plain(self.curves),
+            "edwards": plain(self.edwards),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The policy that `as_json` gave."""
+
+        def end(told: str | None) -> datetime | None:
+            return datetime.fromisoformat(told) if told else None
+
+        def read(ends: Mapping[str, str | None]) -> dict[str, datetime | None]:
+            return {name: end(told) for name, told in ends.items()}
+
+        return cls(
+            name=value["name"],
+            digests=read(value["digests"]),
+            rsa=tuple(RsaRule(padding, bits, end(told)) for padding, bits, told in value["rsa"]),
+            curves=read(value["curves"]),
+            edwards=read(value["edwards"]),
+            timestamp_digests=tuple(value["timestamp_digests"]),
+            timestamp_years=value["timestamp_years"],
+        )
+
     # Ends
 
     def digest_ends(self, name: str) -> datetime | None:

@@ -101,8 +101,8 @@ async def _evidence_of_its_time(
     *,
     until: datetime,
 ) -> bool:
-    """Whether there is evidence about the leaf whose issuer is proven to be older than the leaf's end, which is `until`.
-    Then other is left out.
+    """Whether there is evidence about the leaf whose issuer is proven to be older than `until`, the leaf's end. Then
+    other is left out.
     """
     manager, proofs = handlers.revinfo_manager, handlers.poe_manager
     crls, ocsps = await ades_gather_prima_facie_revinfo(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from asn1crypto import pem, x509
 from pyhanko_certvalidator.context import CertValidationPolicySpec
@@ -27,6 +28,10 @@ __all__ = ["TIMESTAMPS", "TrustStore"]
 
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
+
+
+def _encode(anchor: bytes) -> str:
+    return b64encode(anchor).decode()
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,23 @@ class TrustStore:
     def timestamps(self) -> TrustStore:
         """The anchors of time-stamping authorities."""
         return self.of(TIMESTAMPS)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `from_json`, to hand the anchors to another process."""
+        return {
+            "anchors": [_encode(anchor) for anchor in self.anchors],
+            "lists": {name: [_encode(anchor) for anchor in each] for name, each in self.lists.items()},
+            "algorithms": self.algorithms.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TrustStore:
+        """The anchors that `as_json` gave."""
+        return cls(
+            tuple(b64decode(anchor) for anchor in value["anchors"]),
+            {name: tuple(b64decode(anchor) for anchor in each) for name, each in value["lists"].items()},
+            AlgorithmPolicy.from_json(value["algorithms"]),
+        )
 
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:
