@@ -28,6 +28,7 @@ from service.pipeline.renewal_chain import (
     file_facts,
     judge_seals,
     log_facts,
+    seal_faults,
     sealed_receipts,
 )
 from service.pipeline.scans import missing_scans, scan_key
@@ -46,7 +47,6 @@ from signing import (
 
 __all__ = ["ask_renewal", "reassess", "renew_version", "schedule_version"]
 
-_AGED = "OUT_OF_BOUNDS_NO_POE"
 _REMEDY = "Compare with `signert verify` and `signert fsck`; check SIGNERT_TRUST, which keeps the anchors of all years."
 
 
@@ -204,7 +204,7 @@ def _check(
             *check_against_log(version, held.document, report),
             *missing_scans(ledger, agreement.id, version),
             *_pdf_faults(keys, report, held.receipt_pdf),
-            *_seal_faults(held.receipts, seals),
+            *seal_faults(held.receipts, seals),
             *chain_faults(
                 agreement,
                 version,
@@ -229,16 +229,6 @@ def _pdf_faults(keys: Keys, report: ValidationReport, receipt_pdf: bytes) -> Ite
         yield f"the validation of the receipt's PDF says {found.indication}"
     for fault in level_faults(found):
         yield f"{fault} (in the receipt's PDF)"
-
-
-def _seal_faults(receipts: Sequence[SealedReceipt], seals: Sequence[SignatureResult]) -> Iterator[str]:
-    """A seal that has outlived its certificate is no fault: a release without renewals left it so, and the receipt's
-    PDF, which has the same JSON in it, proves by itself.
-    """
-    for receipt, seal in zip(receipts, seals, strict=True):
-        if seal.indication != "TOTAL-PASSED" and seal.sub_indication != _AGED:
-            said = " ".join(filter(None, (seal.indication, seal.sub_indication)))
-            yield f"the seal of {receipt.title} is {said}"
 
 
 def _refuse(agreement: Agreement, faults: Sequence[str]) -> None:
@@ -331,7 +321,7 @@ def _sealed(services: Services, agreement: Agreement, held: _Held, receipt: byte
     verdicts = judge_seals(receipts, trust, at=keys.now())
     newest = verdicts[-1]
     unproven = [] if newest.indication == "TOTAL-PASSED" else [f"the new seal is {newest.indication}"]
-    _refuse(agreement, [*unproven, *_seal_faults(receipts[:-1], verdicts[:-1])])
+    _refuse(agreement, [*unproven, *seal_faults(receipts[:-1], verdicts[:-1])])
     return signature
 
 

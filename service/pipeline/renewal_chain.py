@@ -14,14 +14,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.domain.agreement import Agreement, Version
+from service.domain.agreement import SEAL, Agreement, Version
 from service.domain.log import Entry
 from service.domain.renewal_receipt import FileFacts, LogFacts
-from service.pipeline.ledger import blob_key
+from service.pipeline.ledger import Ledger, blob_key
 from signing import SignatureResult, TrustStore, verify_detached
 
-__all__ = ["SealedReceipt", "chain_faults", "file_facts", "judge_seals", "log_facts", "sealed_receipts"]
+__all__ = [
+    "SealedReceipt",
+    "chain_faults",
+    "file_facts",
+    "judge_seals",
+    "log_facts",
+    "renewal_faults",
+    "seal_faults",
+    "sealed_receipts",
+]
 
+_AGED = "OUT_OF_BOUNDS_NO_POE"
 Read = Callable[[str], bytes | None]
 """A blob of that key; None when it is not there."""
 
@@ -80,6 +90,46 @@ def judge_seals(
         verdicts.append(verify_detached(receipt.body, receipt.signature, trust, at=moment))
         later = receipt
     return verdicts[::-1]
+
+
+def seal_faults(receipts: Sequence[SealedReceipt], seals: Sequence[SignatureResult]) -> Iterator[str]:
+    """In words, which seals do not hold. One that has outlived its certificate is no fault: a release without renewals
+    left it so, and the receipt's PDF, which has the same JSON in it, proves by itself.
+    """
+    for receipt, seal in zip(receipts, seals, strict=True):
+        if seal.indication != "TOTAL-PASSED" and seal.sub_indication != _AGED:
+            said = " ".join(filter(None, (seal.indication, seal.sub_indication)))
+            yield f"the seal of {receipt.title} is {said}"
+
+
+def renewal_faults(
+    ledger: Ledger,
+    agreement: Agreement,
+    version: Version,
+    document: bytes,
+    trust: TrustStore,
+    *,
+    at: datetime,
+) -> Iterator[str]:
+    """In words, what is amiss with the receipts of a signed version and of its renewals, as they are in the store.
+
+    `document` is its newest one. Raises `NotFound` for a file that is not there.
+    """
+
+    def read(key: str) -> bytes:
+        sha256, _, extension = key.rpartition("/")[2].partition(".")
+        return ledger.get_blob(agreement.id, sha256, extension)
+
+    receipts = sealed_receipts(agreement.id, version, read)
+    yield from seal_faults(receipts, judge_seals(receipts, trust.of(SEAL), at=at))
+    yield from chain_faults(
+        agreement,
+        version,
+        receipts,
+        document=document,
+        receipt_pdf=ledger.get_blob(agreement.id, str(version.receipt_pdf_sha256), "pdf"),
+        log=ledger.read(agreement.id),
+    )
 
 
 def chain_faults(

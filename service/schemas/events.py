@@ -11,6 +11,7 @@ from service.domain.changes import CHANGE_TYPES, TERMINATION
 from service.domain.follow_up import FollowUpKind
 from service.domain.paper import EXTENSIONS
 from service.domain.presentation import ROLES
+from service.domain.renewal import Reason
 from service.schemas.agreement import Template
 from service.schemas.fields import Choice, IsoDate, Items, Obj, StrictSchema, Uuid, Whole
 from service.schemas.following import item_id
@@ -355,6 +356,28 @@ class FollowUpDoneData(VersionData):
     done_on = IsoDate("The day when it was done.", required=True)
 
 
+class NextRenewal(StrictSchema):
+    """Until when what proves the version does so, and when it is renewed again."""
+
+    renew_by = _time("When it is renewed again, at the latest.")
+    ends = _time("When it would prove no longer without that.")
+    reason = Choice(("certificate", "algorithm"), "What ends then.", required=True)
+
+
+class TimestampRenewedData(VersionData):
+    """What proves a signed version was validated in full, and renewed before it ended. Nothing else has changed."""
+
+    reason = Choice([str(reason) for reason in Reason], "Why it was renewed.", required=True)
+    digest = Choice(("sha256", "sha384", "sha512"), "What the new document timestamp is over.", required=True)
+    document = Obj(
+        StoredObject, "The signed PDF, which begins with the bytes that it had before.", required=True
+    )
+    receipt_pdf = Obj(StoredObject, "The receipt as PDF, likewise.", required=True)
+    renewal_receipt = Obj(StoredObject, "The receipt of the renewal: RFC 8785 JSON.", required=True)
+    renewal_receipt_signature = Obj(StoredObject, "Its seal: detached CAdES (.p7s).", required=True)
+    renewal = Obj(NextRenewal, required=True)
+
+
 class Event(StrictSchema):
     """The envelope that every event has (CloudEvents 1.0)."""
 
@@ -515,6 +538,13 @@ class AgreementFollowUpDone(Event):
     data = Obj(FollowUpDoneData, required=True)
 
 
+class AgreementTimestampRenewed(Event):
+    """A signed version is renewed."""
+
+    type = _type("agreement.timestamp-renewed")
+    data = Obj(TimestampRenewedData, required=True)
+
+
 EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.rejected": AgreementRejected,
     "agreement.rendered": AgreementRendered,
@@ -535,6 +565,7 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.follow-up-due": AgreementFollowUpDue,
     "agreement.commitment-overdue": AgreementCommitmentOverdue,
     "agreement.follow-up-done": AgreementFollowUpDone,
+    "agreement.timestamp-renewed": AgreementTimestampRenewed,
 }
 
 
