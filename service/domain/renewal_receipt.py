@@ -75,7 +75,7 @@ def renewal_receipt(
         "agreement": {"id": agreement.id, "version": version.number},
         "number": len(version.renewals) + 1,
         "reason": str(reason),
-        "covers": {name: covers[name].as_json() if name in covers else None for name in _COVERED},
+        "covers": {name: file.as_json() for name, file in covers.items()},
         "scans": [{"role": role, **scan.as_json()} for role, scan in scans],
         "document": document.as_json(),
         "receipt_pdf": receipt_pdf.as_json(),
@@ -99,6 +99,3 @@ def renewal_receipt(
         },
         "issued_at": issued_at,
     }
-
-
-_COVERED = ("receipt", "receipt_signature", "document", "receipt_pdf", "previous", "previous_signature")

@@ -17,7 +17,7 @@ from service.schemas.fields import Choice, IsoDate, Items, Obj, StrictSchema, Uu
 from service.schemas.following import item_id
 from service.schemas.text import Text
 
-__all__ = ["EVENT_SCHEMAS", "event_schema"]
+__all__ = ["EVENT_SCHEMAS", "MAX_VERSION", "event_schema", "hexadecimal", "moment", "stored_under"]
 
 MAX_ERRORS = 101
 """The hundred faults of `commands.MAX_ERRORS`, and one that tells of more."""
@@ -25,8 +25,16 @@ MAX_MESSAGE = 2000
 MAX_VERSION = 9999
 
 
+def hexadecimal(digits: int, description: str) -> Text:
+    """A hash of so many hexadecimal digits."""
+    pattern = rf"[0-9a-f]{{{digits}}}"
+    return Text(
+        digits, description, required=True, pattern=pattern, form=f"Send {digits} hexadecimal digits."
+    )
+
+
 def _sha256(description: str) -> Text:
-    return Text(64, description, required=True, pattern=r"[0-9a-f]{64}", form="Send 64 hexadecimal digits.")
+    return hexadecimal(64, description)
 
 
 def _code() -> Text:
@@ -39,7 +47,8 @@ def _code() -> Text:
     )
 
 
-def _storage_key() -> Text:
+def stored_under() -> Text:
+    """A key of the object store."""
     return Text(
         512,
         "Key in the object store.",
@@ -49,7 +58,8 @@ def _storage_key() -> Text:
     )
 
 
-def _time(description: str) -> Text:
+def moment(description: str) -> Text:
+    """A time in UTC."""
     return Text(
         32,
         description,
@@ -64,7 +74,7 @@ class StoredObject(StrictSchema):
     """A file in the object store."""
 
     sha256 = _sha256("SHA-256 of the file, in hexadecimal.")
-    storage_key = _storage_key()
+    storage_key = stored_under()
 
 
 class UsedTemplate(Template):
@@ -169,7 +179,7 @@ class ToSign(StrictSchema):
         pattern=r"[!-~]+",
         form="Send it as it came.",
     )
-    expires_at = _time("Until when the signature, or the person, must have come back.")
+    expires_at = moment("Until when the signature, or the person, must have come back.")
 
 
 class AttestedPaper(StrictSchema):
@@ -186,7 +196,7 @@ class SignatureRequestedData(VersionData):
     role = Choice(ROLES, "The party.", required=True)
     order = Whole(0, 9, "The party's order group.", required=True)
     method = Choice(("approved", "outside", "redirect"), "How the party signs.", required=True)
-    deadline = _time("When the version expires if the party has not signed.")
+    deadline = moment("When the version expires if the party has not signed.")
     document = Obj(StoredObject, "The PDF that is to be signed, as it is now.", required=True)
     to_sign = Obj(ToSign, "What is to be signed, as an answer to the command sign.")
     attests = Items(
@@ -235,7 +245,7 @@ class ReminderData(VersionData):
     """The version expires soon."""
 
     what = Choice(("week", "day"), "How long before the end.", required=True)
-    end = _time("When the version expires.")
+    end = moment("When the version expires.")
     waiting = Items(
         Choice(ROLES, "A party."), len(ROLES), "The parties whose turn it is to sign.", required=True
     )
@@ -245,7 +255,7 @@ class PartySignedData(VersionData):
     """A party has signed."""
 
     role = Choice(ROLES, "The party.", required=True)
-    signed_at = _time("When the signature was made, in UTC.")
+    signed_at = moment("When the signature was made, in UTC.")
     remaining = Items(
         Choice(ROLES, "A party."), len(ROLES), "The parties that have not signed yet.", required=True
     )
@@ -359,8 +369,8 @@ class FollowUpDoneData(VersionData):
 class NextRenewal(StrictSchema):
     """Until when what proves the version does so, and when it is renewed again."""
 
-    renew_by = _time("When it is renewed again, at the latest.")
-    ends = _time("When it would prove no longer without that.")
+    renew_by = moment("When it is renewed again, at the latest.")
+    ends = moment("When it would prove no longer without that.")
     reason = Choice(("certificate", "algorithm"), "What ends then.", required=True)
 
 
@@ -397,7 +407,7 @@ class Event(StrictSchema):
         pattern=r"[0-9a-f-]{36,64}",
         form="Send an id or a SHA-256.",
     )
-    time = _time("When it happened, in UTC.")
+    time = moment("When it happened, in UTC.")
     datacontenttype = Choice(("application/json",), "Media type of the data.", required=True)
 
 
