@@ -29,6 +29,7 @@ from docs import asyncapi, guide  # noqa: E402
 from service.schemas.agreement import AgreementSchema  # noqa: E402
 from service.schemas.commands import COMMAND_SCHEMAS  # noqa: E402
 from service.schemas.events import EVENT_SCHEMAS  # noqa: E402
+from service.schemas.renewal import RenewalReceiptSchema  # noqa: E402
 from service.schemas.text import LINE_PATTERN, PROSE_PATTERN  # noqa: E402
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -46,6 +47,7 @@ def generated() -> dict[Path, str]:
     for name, schema in COMMAND_SCHEMAS.items():
         documents[f"command-{name}"] = _document(f"command:{name}", f"Command {name}", schema)
     documents["events"] = _one_of("events", "Events", *EVENT_SCHEMAS.values())
+    documents["renewal-receipt"] = _document("renewal-receipt", "Receipt of a renewal", RenewalReceiptSchema)
     files = {DOCS / "schemas" / f"{name}.json": _text(document) for name, document in documents.items()}
     files[DOCS / "asyncapi.json"] = _text(asyncapi.document())
     for name in ("integration.md", "templates.md"):

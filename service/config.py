@@ -77,6 +77,8 @@ class Settings:
     """Days before its date that an item of the follow-up is told as due."""
     unsigned_days: int
     """Days after its end that an agreement which was never signed by all is left alone, before it may be erased."""
+    renew_before_days: int
+    """Days before the end of what proves a version that it is renewed, at the soonest after half of the time."""
     command_max_age: int
     """Seconds that a signed command may have been on its way."""
     render_timeout: int
@@ -93,6 +95,8 @@ class Settings:
     trust_lists: Mapping[str, tuple[Path, ...]]
     """Other anchors than those of `trust`: for signatures by a place of keys (`KeyPlace`), or for `timestamps`."""
     credentials: Mapping[str, str]
+    algorithms: Path | None = None
+    """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
     @property
     def development_pki(self) -> bool:
@@ -138,6 +142,7 @@ class _SettingsSchema(Schema):
     approval = fields.String(load_default=None, validate=validate.OneOf(["automatic", "command"]))
     follow_up_days = fields.Integer(load_default=7, validate=validate.Range(0, 90))
     unsigned_days = fields.Integer(load_default=90, validate=validate.Range(0, 3650))
+    renew_before_days = fields.Integer(load_default=365, validate=validate.Range(1, 3650))
     command_max_age = fields.Integer(load_default=86_400, validate=validate.Range(60, 30 * 86_400))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
@@ -156,6 +161,7 @@ class _SettingsSchema(Schema):
     for _list in _TRUST_LISTS:
         locals()[f"trust_{_list}"] = fields.List(_PathField(), load_default=list)
     del _list
+    algorithms = _PathField(load_default=None)
     seal = fields.String(load_default=None)
     for _role in ROLES:
         locals()[f"credential_{_role}"] = fields.String(load_default=None)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.algorithms import Mechanism
 from signing.credentials import (
     Credential,
@@ -32,6 +33,7 @@ from signing.credentials import (
 from signing.detached import seal_detached, verify_detached
 from signing.embed import embed, embed_cms, sign
 from signing.errors import (
+    AlgorithmPolicyError,
     AppearanceError,
     AuthorizationRefused,
     CertificateRevoked,
@@ -54,6 +56,9 @@ from signing.errors import (
 )
 from signing.extend import DOCUMENT_TIMESTAMP_FIELD, augment
 from signing.fields import place_fields
+from signing.isolated import validate_untrusted, verify_detached_untrusted
+from signing.lifetime import Lifetime, credential_ends, detached_lifetime, document_lifetime, token_lifetime
+from signing.limits import Limits
 from signing.model import (
     Appearance,
     DocumentTimestampResult,
@@ -64,8 +69,11 @@ from signing.model import (
     PreparedRevision,
     PreparedSignature,
     Revision,
+    RevocationEvidence,
     SignatureRequest,
     SignatureResult,
+    SignatureTimestampResult,
+    SignedBytes,
     ValidationReport,
 )
 from signing.outside import signer_of
@@ -90,6 +98,8 @@ from signing.validate import validate
 __all__ = [
     "DOCUMENT_TIMESTAMP_FIELD",
     "TIMESTAMPS",
+    "AlgorithmPolicy",
+    "AlgorithmPolicyError",
     "Appearance",
     "AppearanceError",
     "AssuranceLevel",
@@ -105,6 +115,8 @@ __all__ = [
     "FieldPlaceError",
     "Indication",
     "Level",
+    "Lifetime",
+    "Limits",
     "Mechanism",
     "Modification",
     "NotTrusted",
@@ -113,13 +125,16 @@ __all__ = [
     "RehearsalFailed",
     "Revision",
     "RevisionBroken",
+    "RevocationEvidence",
     "RevocationTooEarly",
     "RevocationUnavailable",
     "SignatureMalformed",
     "SignatureMismatch",
     "SignatureRequest",
     "SignatureResult",
+    "SignatureTimestampResult",
     "SignatureTooLarge",
+    "SignedBytes",
     "SignerFacts",
     "SignerIdentity",
     "SignerRequirement",
@@ -138,6 +153,9 @@ __all__ = [
     "check_path",
     "check_revocation",
     "check_signer",
+    "credential_ends",
+    "detached_lifetime",
+    "document_lifetime",
     "embed",
     "embed_cms",
     "is_at_hand",
@@ -154,8 +172,11 @@ __all__ = [
     "sign_authorized",
     "signer_of",
     "start_authorization",
+    "token_lifetime",
     "validate",
+    "validate_untrusted",
     "verify_detached",
+    "verify_detached_untrusted",
 ]
 
 # pyHanko logs names out of certificates when something does not verify; what it found is in the reports and errors.

@@ -59,7 +59,9 @@ def signed_attributes(
         ),
     ]
     if signing_time is not None:
-        attributes.append(attribute("signing_time", cms.Time({"utc_time": signing_time}).dump()))
+        # RFC 5652 11.3: UTCTime until 2049, GeneralizedTime after it.
+        form = "utc_time" if signing_time.year < 2050 else "general_time"
+        attributes.append(attribute("signing_time", cms.Time({form: signing_time}).dump()))
     return tlv(SET, b"".join(sorted(attributes)))
 
 

@@ -23,9 +23,11 @@ from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing.aio import run
+from signing.algorithm_policy import NEVER
 from signing.algorithms import describe_algorithm, verify_raw
 from signing.cms import assemble, signed_attributes, timestamp_tokens, token_time
 from signing.credentials.base import Credential, common_name
+from signing.details import certificate_details, organisation_of, signed_bytes
 from signing.errors import NotTrusted
 from signing.model import Level, SignatureResult
 from signing.policy import specification
@@ -49,8 +51,9 @@ def seal_detached(
     """DER of a CMS signature over `content`, with the signer's chain and a signature timestamp, content not included.
 
     Without `trust` it is CAdES-B-T. With it, the certificates, OCSP responses and CRLs needed to verify it go along
-    (B-LT), so that it verifies offline. Raises `CredentialError`, `SignatureMismatch`, `TimestampUnavailable`, and
-    for B-LT `NotTrusted`, `RevocationUnavailable` or `CertificateRevoked`.
+    (B-LT), so that it verifies offline. `at` is the time to sign at, now when not given. Raises `CredentialError`,
+    `SignatureMismatch`, `TimestampUnavailable`, and for B-LT `NotTrusted`, `RevocationUnavailable` or
+    `CertificateRevoked`.
     """
     if trust is not None and collector is None:
         with closing(EvidenceCollector()) as own_collector:
@@ -75,7 +78,7 @@ def seal_detached(
                 for_timestamp=True,
             ),
         ]
-        collector.collect(chains, evidence)
+        collector.collect(chains, evidence, at=at)
     return assemble(
         identity,
         attributes,
@@ -104,6 +107,7 @@ def verify_detached(
         algorithm = signer["digest_algorithm"]["algorithm"].native
         digest = hashlib.new(algorithm, content).digest()
         outcome, time = run(_judge(signed, signer, digest, trust, moment))
+        ends = trust.algorithms.signer_ends(signer, certificate)
         level: Level | None = None
         if not isinstance(outcome, AdESFailure):
             level = "B-B" if time is None else "B-LT" if outcome is AdESPassed.OK else "B-T"
@@ -120,6 +124,13 @@ def verify_detached(
             certificate_sha256=certificate.sha256.hex(),
             certificate_serial=f"{certificate.serial_number:x}",
             claimed_time=generic_cms.extract_self_reported_ts(signer),
+            organisation=organisation_of(certificate),
+            best_signature_time=time,
+            proof="signature-timestamp" if time else None,
+            algorithm_accepted=trust.algorithms.accepts(ends, time or moment),
+            algorithm_ends=None if ends is NEVER else ends,
+            signed=signed_bytes(signer),
+            **certificate_details(signed, _read_evidence(signed), trust, at=time or moment),
         )
     # asn1crypto and pyHanko give many kinds of errors for bytes that are not such a signature.
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, PyHankoError) as error:
@@ -155,6 +166,8 @@ async def _judge(
             validation_data_handlers=handlers,
         )
         shown: AdESSubIndic = judged.ades_subindic
+        if shown is AdESPassed.OK and not trust.algorithms.accepts(trust.algorithms.imprint_ends(token), at):
+            shown = AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
         if shown is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
             shown = _refine(token, trust.timestamps, token_time(token), shown)
         # A timestamp that lacks only evidence about revocation still tells the time, but no seal passes by it.

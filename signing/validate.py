@@ -11,19 +11,19 @@ import logging
 import traceback
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from asn1crypto import cms, crl, ocsp
+from pyhanko.pdf_utils.misc import PdfDecodeLimitError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
 from pyhanko.sign.validation import generic_cms
 from pyhanko.sign.validation.ades import (
     ades_basic_validation,
-    ades_past_signature_validation,
     ades_timestamp_validation,
 )
 from pyhanko.sign.validation.dss import DocumentSecurityStore
@@ -41,27 +41,35 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing import changes
 from signing.aio import run
+from signing.algorithm_policy import NEVER, AlgorithmPolicy
 from signing.algorithms import describe_algorithm
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import common_name
+from signing.details import certificate_details, organisation_of, signed_bytes, timestamp_ends
 from signing.errors import NotTrusted
+from signing.limits import LimitExceeded, Limits
 from signing.model import (
     DocumentTimestampResult,
     Indication,
     Level,
     Revision,
     SignatureResult,
+    SignatureTimestampResult,
     ValidationReport,
 )
+from signing.past import past_validation
 from signing.pdf import end_of_revision
 from signing.policy import specification
 from signing.trust import TrustStore
-from signing.verdicts import PAST_MAY_HELP, explain, indication, sub_indication
+from signing.verdicts import PAST_MAY_HELP, explain, indication, not_readable, over_limit, sub_indication
 
 __all__ = ["validate"]
 
 _log: Final = logging.getLogger(__name__)
 _NOT_PERMITTED: Final = "Dokumentet er endret på en måte som signaturene ikke tillater."
+_ENCRYPTED: Final = (
+    "Dokumentet er kryptert, og kan ikke kontrolleres. Åpne det med passordet og kontroller en kopi uten."
+)
 _RANK: Final[dict[Indication, int]] = {"TOTAL-PASSED": 0, "INDETERMINATE": 1, "TOTAL-FAILED": 2}
 
 
@@ -70,19 +78,36 @@ def validate(
     trust: TrustStore,
     *,
     signers: Mapping[str, TrustStore] | None = None,
+    algorithms: AlgorithmPolicy | None = None,
     at: datetime | None = None,
+    limits: Limits | None = None,
 ) -> ValidationReport:
     """A report on every signature and document timestamp, and on changes after them. Nothing is fetched.
 
     `signers` are other anchors than those of `trust`, by field, that the signers of these fields have to lead up to.
-    `at` is the time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
-    only a path that cannot be read raises `OSError`.
+    `algorithms` says which algorithms are accepted and until when; the policy of `trust`, when not given. `at` is the
+    time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
+    only a path that cannot be read raises `OSError`. `limits` holds but for time and memory, for which see
+    `validate_untrusted`.
     """
+    bounds = limits or Limits()
     document = pdf.read_bytes() if isinstance(pdf, Path) else bytes(pdf)
     moment = at or datetime.now(UTC)
     digest = hashlib.sha256(document).hexdigest()
     try:
-        return _Validation(document, digest, trust, signers or {}, moment).report()
+        if algorithms is not None:
+            trust = trust.accepting(algorithms)
+            signers = {name: each.accepting(algorithms) for name, each in (signers or {}).items()}
+        bounds.check_bytes(document)
+        return _Validation(document, digest, trust, signers or {}, moment, bounds).report()
+    except LimitExceeded as exceeded:
+        return over_limit(exceeded.limit, bounds, sha256=digest, at=moment)
+    except PdfDecodeLimitError:
+        return over_limit("decompressed", bounds, sha256=digest, at=moment)
+    except RecursionError:
+        return over_limit("nesting", bounds, sha256=digest, at=moment)
+    except MemoryError:
+        return over_limit("memory", bounds, sha256=digest, at=moment)
     # Files are hostile: pyHanko's reader raises bare KeyError, ValueError, AssertionError and others on some.
     except Exception as error:  # noqa: BLE001
         # Where it stopped, without the error's text: that may quote the document.
@@ -91,7 +116,7 @@ def validate(
         return ValidationReport(
             indication="TOTAL-FAILED",
             sub_indication="FORMAT_FAILURE",
-            explanation=f"{explain('FORMAT_FAILURE')} ({type(error).__name__})",
+            explanation=not_readable(document, error),
             sha256=digest,
             validated_at=moment,
         )
@@ -106,6 +131,11 @@ class _Judgement:
     outcome: AdESSubIndic
     time: datetime | None = None
     note: str = ""
+    proven: datetime | None = None
+    """When it is proven to have existed, by timestamps that hold."""
+    by_timestamp: bool = False
+    """Whether its own timestamp is what proves it."""
+    tokens: tuple[SignatureTimestampResult, ...] = ()
 
 
 class _Validation:
@@ -118,14 +148,24 @@ class _Validation:
         trust: TrustStore,
         signers: Mapping[str, TrustStore],
         at: datetime,
+        limits: Limits,
     ) -> None:
         self.document = document
         self.digest = digest
         self.at = at
         self.trust = trust
         self.signers = signers
-        self.reader = PdfFileReader(BytesIO(document), strict=True)
-        self.signatures: list[EmbeddedPdfSignature] = list(self.reader.embedded_signatures)
+        self.reader = PdfFileReader(BytesIO(document), strict=True, decode_limits=limits.decoding())
+        self.signatures: list[EmbeddedPdfSignature] = []
+        self.revisions: tuple[Revision, ...] = ()
+        self.changes = changes.Changes((), None)
+        if self.reader.encrypted:
+            return
+        limits.check_structure(self.reader)
+        for signature in self.reader.embedded_signatures:
+            self.signatures.append(signature)
+            if len(self.signatures) > limits.signatures:
+                raise LimitExceeded("signatures")
         for signature in self.signatures:
             signature.compute_integrity_info(skip_diff=True)
         self.knowledge = _read_store(self.reader)
@@ -137,6 +177,8 @@ class _Validation:
         self.proofs = POEManager(current_dt_override=at)
 
     def report(self) -> ValidationReport:
+        if self.reader.encrypted:
+            return self._report("INDETERMINATE", "SIGNED_DATA_NOT_FOUND", (), (), _ENCRYPTED)
         signed = [item for item in self.signatures if item.sig_object_type != "/DocTimeStamp"]
         stamps = [item for item in self.signatures if item.sig_object_type == "/DocTimeStamp"]
         if not self.signatures:
@@ -177,6 +219,7 @@ class _Validation:
             document_timestamps=stamps,
             modifications=self.changes.modifications,
             revisions=self.revisions,
+            algorithm_policy=self.trust.algorithms.name,
         )
 
     def _read_revisions(self) -> tuple[Revision, ...]:
@@ -209,7 +252,15 @@ class _Validation:
             validation_data_handlers=self._handlers(policy),
         )
         outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust)
-        return _Judgement(outcome, token_time(token))
+        if outcome is AdESPassed.OK and not self._accepted(
+            trust.algorithms.imprint_ends(token), token, self.proofs
+        ):
+            outcome = AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
+        return _Judgement(outcome, token_time(token), proven=self._proven(token, self.proofs))
+
+    def _proven(self, signed: cms.SignedData, proofs: POEManager) -> datetime | None:
+        time: datetime = copy(proofs)[signed["signer_infos"][0]["signature"].native]
+        return time if time < self.at else None
 
     async def _judge_past(
         self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
@@ -219,15 +270,21 @@ class _Validation:
             outcome = self._refine(signed, outcome, proofs, trust)
         if outcome not in PAST_MAY_HELP:
             return outcome
-        past: AdESSubIndic = await ades_past_signature_validation(
-            signed,
-            specification(trust, self.knowledge),
-            copy(proofs),
-            outcome,
-            init_control_time=self.at,
+        past = await past_validation(
+            signed, specification(trust, self.knowledge), copy(proofs), outcome, at=self.at
         )
         # Where the past does not help either, the present outcome says more.
-        return past if past is AdESPassed.OK else outcome
+        if past is not AdESPassed.OK:
+            return outcome
+        # Of its own algorithms it says nothing: they must have been sound when it is proven to have existed (5.6.2.4).
+        certificate = generic_cms.extract_certs_for_validation(signed).signer_cert
+        ends = trust.algorithms.signer_ends(signed["signer_infos"][0], certificate)
+        accepted = self._accepted(ends, signed, proofs)
+        return past if accepted else AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
+
+    def _accepted(self, ends: datetime | None, signed: cms.SignedData, proofs: POEManager) -> bool:
+        """Whether an algorithm that ends then was accepted when the signature is proven to have existed."""
+        return ends is None or copy(proofs)[signed["signer_infos"][0]["signature"].native] < ends
 
     def _refine(
         self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
@@ -253,10 +310,12 @@ class _Validation:
         value = signature.signer_info["signature"].native
         proofs = copy(self.proofs)
         time: datetime | None = None
+        tokens: list[SignatureTimestampResult] = []
         for token in timestamp_tokens(signature.signer_info):
             judged = await self._judge_token(
                 token, generic_cms.message_imprint_checker(signature.signer_info)
             )
+            tokens.append(_token_result(token, judged))
             if judged.outcome in _TIME_SHOWN and judged.time is not None:
                 time = min(time or judged.time, judged.time)
             if judged.outcome is AdESPassed.OK:
@@ -273,7 +332,10 @@ class _Validation:
         outcome = await self._judge_past(signature.signed_data, result.ades_subindic, proofs, trust)
         if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
             outcome = AdESIndeterminate.NOT_YET_VALID
-        return self._with_structure(signature, _Judgement(outcome, time))
+        proven = self._proven(signature.signed_data, proofs)
+        by_timestamp = proven is not None and proven != self._proven(signature.signed_data, self.proofs)
+        judgement = _Judgement(outcome, time, "", proven, by_timestamp, tuple(tokens))
+        return self._with_structure(signature, judgement)
 
     def _with_structure(self, signature: EmbeddedPdfSignature, judgement: _Judgement) -> _Judgement:
         """A signature must cover its whole revision, and later changes must be ones it allows."""
@@ -281,11 +343,10 @@ class _Validation:
             return judgement
         coverage: SignatureCoverageLevel = cast(Any, signature).coverage
         if coverage < SignatureCoverageLevel.ENTIRE_REVISION:
-            return _Judgement(
-                AdESFailure.FORMAT_FAILURE, judgement.time, "Signaturen dekker ikke hele dokumentet."
-            )
+            note = "Signaturen dekker ikke hele dokumentet."
+            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=note)
         if not self.changes.permitted_after(signature.signed_revision):
-            return _Judgement(AdESFailure.FORMAT_FAILURE, judgement.time, _NOT_PERMITTED)
+            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=_NOT_PERMITTED)
         return judgement
 
     def _handlers(self, policy: SignatureValidationSpec) -> Any:
@@ -333,6 +394,9 @@ class _Validation:
                 # Nothing is fetched, so what passed did so by the evidence in the document.
                 level = "B-LTA" if any(number > signature.signed_revision for number in stamps) else "B-LT"
         revision = self.revisions[signature.signed_revision]
+        trust = self.signers.get(signature.field_name, self.trust)
+        used_at = judgement.proven or self.at
+        ends = trust.algorithms.signer_ends(signature.signer_info, certificate)
         return SignatureResult(
             field=signature.field_name,
             signer=common_name(certificate.subject),
@@ -352,11 +416,33 @@ class _Validation:
             revision_sha256=revision.sha256,
             claimed_time=signature.self_reported_timestamp,
             reason=str(reason) if (reason := signature.sig_object.get("/Reason")) else None,
+            organisation=organisation_of(certificate),
+            best_signature_time=judgement.proven,
+            proof=_proof(judgement),
+            proof_field=self._proving_field(judgement),
+            algorithm_accepted=trust.algorithms.accepts(ends, used_at),
+            algorithm_ends=None if ends is NEVER else ends,
+            timestamps=judgement.tokens,
+            signed=signed_bytes(signature.signer_info),
+            **certificate_details(signature.signed_data, self.knowledge, trust, at=used_at),
         )
+
+    def _proving_field(self, judgement: _Judgement) -> str | None:
+        """The field of the document timestamp by which the signature is proven."""
+        if judgement.proven is None or judgement.by_timestamp:
+            return None
+        times = {
+            token_time(item.signed_data): item.field_name
+            for item in self.signatures
+            if item.sig_object_type == "/DocTimeStamp"
+        }
+        return times.get(judgement.proven)
 
     def _stamp_result(self, stamp: EmbeddedPdfSignature, judgement: _Judgement) -> DocumentTimestampResult:
         certificate = stamp.signer_cert
         revision = self.revisions[stamp.signed_revision]
+        trust, used_at = self.trust.timestamps, judgement.proven or self.at
+        ends = timestamp_ends(stamp.signed_data, trust)
         return DocumentTimestampResult(
             field=stamp.field_name,
             authority=common_name(certificate.subject),
@@ -370,6 +456,11 @@ class _Validation:
             certificate_sha256=certificate.sha256.hex(),
             revision=revision.number,
             revision_sha256=revision.sha256,
+            algorithm_accepted=trust.algorithms.accepts(ends, used_at),
+            algorithm_ends=None if ends is NEVER else ends,
+            certificate_ends=certificate.not_valid_after,
+            sha256=hashlib.sha256(stamp.signed_data.dump()).hexdigest(),
+            **certificate_details(stamp.signed_data, self.knowledge, trust, at=used_at),
         )
 
     def _is_certification(self, signature: EmbeddedPdfSignature) -> bool:
@@ -379,6 +470,28 @@ class _Validation:
         own = signature.sig_field.raw_get("/V")
         certifying = root["/Perms"].raw_get("/DocMDP")
         return bool(own.reference == certifying.reference)
+
+
+def _proof(judgement: _Judgement) -> Literal["signature-timestamp", "document-timestamp"] | None:
+    if judgement.proven is None:
+        return None
+    return "signature-timestamp" if judgement.by_timestamp else "document-timestamp"
+
+
+def _token_result(token: cms.SignedData, judgement: _Judgement) -> SignatureTimestampResult:
+    certificate = generic_cms.extract_certs_for_validation(token).signer_cert
+    signer = token["signer_infos"][0]
+    return SignatureTimestampResult(
+        authority=common_name(certificate.subject),
+        time=judgement.time if judgement.outcome in _TIME_SHOWN else None,
+        indication=indication(judgement.outcome),
+        sub_indication=sub_indication(judgement.outcome),
+        algorithm=describe_algorithm(
+            signer["signature_algorithm"], signer["digest_algorithm"]["algorithm"].native, certificate
+        ),
+        certificate_sha256=certificate.sha256.hex(),
+        sha256=hashlib.sha256(token.dump()).hexdigest(),
+    )
 
 
 def _read_store(handler: Any) -> LocalKnowledge:

@@ -63,6 +63,11 @@ class MemoryStore:
         self.objects.pop(key, None)
 
 
+def told_times(store: MemoryStore) -> list[str]:
+    """The entries of `due/` but for those of renewals, which lie years ahead."""
+    return [key for key in store.list("due/") if not key.endswith("-renew")]
+
+
 class ManualClock:
     """A clock that moves only when told to."""
 

@@ -113,6 +113,8 @@ class Story:
         revision = {"sha256": f"r{number}", "bytes": 100 + number}
         field = step.field
         version = self.agreement.current
+        if step.is_upkeep:
+            self._keep_up(step, number)
         if step.kind in _OF_A_ROLE:
             self.append(_OF_A_ROLE[step.kind], role=field)
         match step.kind:
@@ -151,7 +153,35 @@ class Story:
             case StepKind.RENDER_RECEIPT:
                 self.append("receipt-rendered", receipt_sha256="q", receipt_pdf_sha256="qp")
             case StepKind.ISSUE_RECEIPT:
-                self.append("signed", receipt_signature_sha256="s", receipt_pdf_sha256="qs")
+                self.append(
+                    "signed", receipt_signature_sha256="s", receipt_pdf_sha256="qs", renewal=self.renewal
+                )
+
+    @property
+    def renewal(self) -> dict[str, str]:
+        """Due in nine years' time: after all else that happens in a story."""
+        return {
+            "renew_by": self._in(timedelta(days=9 * 365)),
+            "ends": self._in(timedelta(days=10 * 365)),
+            "reason": "certificate",
+        }
+
+    def _keep_up(self, step: Step, number: int) -> None:
+        renewed = {
+            "reason": "certificate",
+            "digest": "sha256",
+            "revision": {"sha256": f"r{number}", "bytes": 100 + number},
+            "receipt_pdf_sha256": f"qs{number}",
+            "receipt_pdf_bytes": 100 + number,
+            "report_sha256": f"v{number}",
+            "renewal_receipt_sha256": f"n{number}",
+            "renewal_receipt_signature_sha256": f"ns{number}",
+        }
+        version, data = int(str(step.field)), {"renewal": self.renewal}
+        if step.kind is StepKind.RENEW:
+            self._append("renewed", version, renewed | data)
+        else:
+            self._append("renewal-scheduled", version, data)
 
     def _prepare(self, field: str, number: int) -> None:
         method = None if field == SEAL else self.methods[field]

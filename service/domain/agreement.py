@@ -14,6 +14,7 @@ from enum import StrEnum
 from service.domain.changes import TERMINATION
 from service.domain.follow_up import NO_FOLLOW_UP, FollowUp
 from service.domain.log import Entry
+from service.domain.renewal import Renewal, Schedule
 from service.domain.retention import Disposal, Retention
 
 __all__ = [
@@ -297,7 +298,14 @@ class Version:
     receipt_draft_sha256: str | None = None
     receipt_signature_sha256: str | None = None
     receipt_pdf_sha256: str | None = None
+    """The newest one; `issued_receipt_pdf_sha256` is the one before all renewals."""
+    issued_receipt_pdf_sha256: str | None = None
     signed_at: str | None = None
+    signed_document: Revision | None = None
+    """The revision that was verified and that the receipt is of; later ones renew its timestamp."""
+    schedule: Schedule | None = None
+    """When it is to be renewed; None before it is signed, and where a release without renewal signed it."""
+    renewals: tuple[Renewal, ...] = ()
 
     @property
     def document(self) -> Revision:
@@ -308,6 +316,11 @@ class Version:
     def kept_until(self) -> datetime | None:
         """Until when nobody is to remove it, as its template has it."""
         return self.retention.ends_at if self.retention else None
+
+    @property
+    def receipted(self) -> Revision:
+        """The revision that the receipt is of."""
+        return self.signed_document or self.document
 
     def party(self, role: str) -> Party:
         return next(p for p in self.parties if p.role == role)

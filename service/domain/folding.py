@@ -28,6 +28,7 @@ from service.domain.agreement import (
 )
 from service.domain.follow_up import FollowUp
 from service.domain.log import Entry
+from service.domain.renewal import Reason, Renewal, Schedule
 from service.domain.retention import Retention
 
 __all__ = ["advance", "fold"]
@@ -299,7 +300,10 @@ def _augmented(version: Version, entry: Entry) -> Version:
 
 def _verified(version: Version, entry: Entry) -> Version:
     return replace(
-        version, report_sha256=entry.data["report_sha256"], verified_head=(entry.seq, entry.sha256)
+        version,
+        report_sha256=entry.data["report_sha256"],
+        verified_head=(entry.seq, entry.sha256),
+        signed_document=version.document,
     )
 
 
@@ -317,7 +321,43 @@ def _signed(version: Version, entry: Entry) -> Version:
         status=Status.SIGNED,
         receipt_signature_sha256=entry.data["receipt_signature_sha256"],
         receipt_pdf_sha256=entry.data["receipt_pdf_sha256"],
+        issued_receipt_pdf_sha256=entry.data["receipt_pdf_sha256"],
         signed_at=entry.at,
+        schedule=_schedule(entry),
+    )
+
+
+def _schedule(entry: Entry) -> Schedule | None:
+    """None in entries of releases that did not renew."""
+    found = entry.data.get("renewal")
+    return Schedule.from_data(found) if found else None
+
+
+def _renewal_scheduled(version: Version, entry: Entry) -> Version:
+    return replace(version, schedule=_schedule(entry))
+
+
+def _renewed(version: Version, entry: Entry) -> Version:
+    data = entry.data
+    revisions = (*version.revisions, _revision(data)) if "revision" in data else version.revisions
+    renewal = Renewal(
+        at=entry.at,
+        reason=Reason(data["reason"]),
+        digest=data["digest"],
+        document_sha256=revisions[-1].sha256,
+        receipt_pdf_sha256=data["receipt_pdf_sha256"],
+        receipt_pdf_size=data["receipt_pdf_bytes"],
+        report_sha256=data["report_sha256"],
+        receipt_sha256=data["renewal_receipt_sha256"],
+        receipt_signature_sha256=data["renewal_receipt_signature_sha256"],
+        head=(entry.seq, entry.sha256),
+    )
+    return replace(
+        version,
+        revisions=revisions,
+        receipt_pdf_sha256=renewal.receipt_pdf_sha256,
+        schedule=_schedule(entry),
+        renewals=(*version.renewals, renewal),
     )
 
 
@@ -372,4 +412,6 @@ _FOLDS = {
     "verified": _verified,
     "receipt-rendered": _receipt_rendered,
     "signed": _signed,
+    "renewal-scheduled": _renewal_scheduled,
+    "renewed": _renewed,
 }

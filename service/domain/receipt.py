@@ -51,9 +51,9 @@ def receipt(
         "supersedes": _superseded(agreement, version.supersedes),
         "declarations": declared(version),
         "document": {
-            "sha256": version.document.sha256,
+            "sha256": version.receipted.sha256,
             "sha512": sha512,
-            "bytes": version.document.size,
+            "bytes": version.receipted.size,
             "pages": pages,
             "storage_key": storage["document"],
         },
@@ -126,7 +126,7 @@ def _superseded(agreement: Agreement, number: int | None) -> dict[str, Any] | No
         return None
     return {
         "version": before.number,
-        "sha256": before.document.sha256,
+        "sha256": before.receipted.sha256,
         "receipt_sha256": before.receipt_sha256,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,7 +11,7 @@ from service.domain.agreement import SEAL, Agreement, Method, Party, Status, Ver
 from service.domain.due import telling, telling_times
 from service.domain.log import timestamp
 
-__all__ = ["Capability", "Step", "StepKind", "end_of", "next_step", "wakes"]
+__all__ = ["UPKEEP", "Capability", "Step", "StepKind", "end_of", "next_step", "wakes"]
 
 
 class Capability(StrEnum):
@@ -46,6 +46,10 @@ class StepKind(StrEnum):
     ISSUE_RECEIPT = "issue-receipt"
     ERASE = "erase"
     """Erase the content, as was ordered."""
+    RENEW = "renew"
+    """Put a new document timestamp over what the newest one will soon prove no longer."""
+    SCHEDULE = "schedule"
+    """Find out when a version is to be renewed that was signed before there were renewals."""
 
 
 _RENDERED = {StepKind.RENDER, StepKind.RENDER_RECEIPT}
@@ -56,10 +60,18 @@ WARNINGS: Mapping[str, timedelta] = {"day": timedelta(days=1), "week": timedelta
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do for a version; `field` is the signature field, or which reminder, or what to tell of an item."""
+    """One thing to do for a version; `field` is the signature field, or which reminder, or what to tell of an item.
+
+    Of what concerns any version, `field` is the version's number.
+    """
 
     kind: StepKind
     field: str | None = None
+
+    @property
+    def is_upkeep(self) -> bool:
+        """Whether nothing else has to wait for it."""
+        return self.kind in {StepKind.RENEW, StepKind.SCHEDULE}
 
     @property
     def capability(self) -> Capability:
@@ -69,14 +81,46 @@ class Step:
         return f"{self.kind}:{self.field}" if self.field else str(self.kind)
 
 
-def next_step(agreement: Agreement, now: datetime) -> Step | None:
-    """What is to be done now, or None when the agreement rests: at its end, or until somebody acts."""
+class _Upkeep(Container[Step]):
+    def __contains__(self, step: object) -> bool:
+        return isinstance(step, Step) and step.is_upkeep
+
+
+UPKEEP: Container[Step] = _Upkeep()
+"""Every step for renewal."""
+
+
+def next_step(agreement: Agreement, now: datetime, *, but: Container[Step] = ()) -> Step | None:
+    """What is to be done now, or None when the agreement rests: at its end, or until somebody acts.
+
+    Steps for renewal are left out that are among `but`: nothing else waits for them.
+    """
     if agreement.erasure:
         return None if agreement.erasure.done_at else Step(StepKind.ERASE)
     if follow_up := telling(agreement, now):
         # First of all: an amendment that cannot be signed now must not hold back what was agreed before.
         what, item = follow_up
         return Step(StepKind.FOLLOW_UP, f"{what}:{item.id}")
+    # Then renewal, for the same reason. Where it fails, `drive` goes on without it.
+    renewal = next((s for s in _renewals(agreement, timestamp(now)) if s not in but), None)
+    own = renewal or _version_step(agreement, now)
+    return own or next((s for s in _unscheduled(agreement) if s not in but), None)
+
+
+def _renewals(agreement: Agreement, now: str) -> Iterator[Step]:
+    """Every signed version is renewed, also one that is no longer in force."""
+    for version in agreement.versions:
+        if version.schedule and version.schedule.renew_by <= now:
+            yield Step(StepKind.RENEW, str(version.number))
+
+
+def _unscheduled(agreement: Agreement) -> Iterator[Step]:
+    for version in agreement.versions:
+        if version.status is Status.SIGNED and version.schedule is None:
+            yield Step(StepKind.SCHEDULE, str(version.number))
+
+
+def _version_step(agreement: Agreement, now: datetime) -> Step | None:
     version = agreement.current
     if version.status.is_open:
         waiting = next((d for d in version.declarations if not d.requested), None)
@@ -182,9 +226,10 @@ def wakes(agreement: Agreement) -> list[tuple[str, str]]:
     if agreement.erasure:
         return []
     version = agreement.current
-    found = [(moment, "follow") for moment in sorted(set(telling_times(agreement)))]
+    found = [(moment, "follow") for moment in set(telling_times(agreement))]
+    found += {(v.schedule.renew_by, "renew") for v in agreement.versions if v.schedule}
     if version.status is not Status.SIGNING:
-        return found
+        return sorted(found)
     end = end_of(version)
     found += [(end, "expire"), *((moment, what) for what, moment in _warnings(version, end))]
     if version.prepared and version.prepared.lease_until:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from service.domain.agreement import SEAL, Agreement, Status, Version
 from service.domain.appearance import attestation
 from service.domain.log import Draft, Occurrence, canonical
+from service.domain.renewal import scheduled
 from service.domain.steps import Step
 from service.errors import CredentialMissing, VerificationFailed
 from service.pipeline.ledger import blob_key
+from service.pipeline.protection import protections
 from service.pipeline.scans import missing_scans, retain_scans
 from service.pipeline.services import Services
 from service.pipeline.signers import signers_trust
@@ -28,7 +31,15 @@ from signing import (
     verify_detached,
 )
 
-__all__ = ["augment_document", "check_against_log", "issue_receipt", "validate_version", "verify_document"]
+__all__ = [
+    "LEVEL",
+    "augment_document",
+    "check_against_log",
+    "issue_receipt",
+    "level_faults",
+    "validate_version",
+    "verify_document",
+]
 
 LEVEL = "B-LTA"
 """The PAdES baseline level (ETSI EN 319 142-1) that every signature must have before a version is signed."""
@@ -45,6 +56,8 @@ def augment_document(services: Services, agreement: Agreement, _step: Step) -> D
         collector=keys.evidence,
         signers=signers_trust(version, keys.trust),
         grace=services.revocation_grace,
+        digest=keys.trust.algorithms.digest_for(keys.now()),
+        at=keys.now(),
     )
     sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf", archived=True, until=version.kept_until)
     return Draft("augmented", {"revision": {"sha256": sha256, "bytes": len(augmented)}, "level": LEVEL})
@@ -57,11 +70,12 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     """
     version = agreement.current
     document = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
-    report = validate_version(version, document, services.keys.trust)
+    keys = services.keys
+    report = validate_version(version, document, keys.trust, at=keys.now())
     faults = [
         *check_against_log(version, document, report),
         *missing_scans(services.ledger, agreement.id, version),
-        *_levels(report),
+        *level_faults(report),
     ]
     if faults:
         raise VerificationFailed(
@@ -82,9 +96,15 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     )
 
 
-def validate_version(version: Version, document: bytes, trust: TrustStore) -> ValidationReport:
+def validate_version(
+    version: Version,
+    document: bytes,
+    trust: TrustStore,
+    *,
+    at: datetime | None = None,
+) -> ValidationReport:
     """The validation of the version's document, each signer by the anchors for its way of signing."""
-    return validate(document, trust, signers=signers_trust(version, trust))
+    return validate(document, trust, signers=signers_trust(version, trust), at=at)
 
 
 def check_against_log(version: Version, document: bytes, report: ValidationReport) -> list[str]:
@@ -119,7 +139,8 @@ def check_against_log(version: Version, document: bytes, report: ValidationRepor
     return faults
 
 
-def _levels(report: ValidationReport) -> Iterator[str]:
+def level_faults(report: ValidationReport) -> Iterator[str]:
+    """In words, which signatures are not of the level that lasts."""
     for signature in report.signatures:
         if signature.level != LEVEL:
             yield f"the signature of '{signature.field}' is {signature.level}, not {LEVEL}"
@@ -135,7 +156,9 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         raise CredentialMissing("no key is configured for the seal", remedy="Set SIGNERT_SEAL.")
     receipt = ledger.get_blob(agreement.id, version.receipt_sha256, "json")
     trust = keys.trust.of(SEAL)
-    signature = seal_detached(receipt, credential, keys.timestamps, trust=trust, collector=keys.evidence)
+    signature = seal_detached(
+        receipt, credential, keys.timestamps, trust=trust, collector=keys.evidence, at=keys.now()
+    )
     draft = ledger.get_blob(agreement.id, version.receipt_draft_sha256, "pdf")
     # By now the authority's size is known: the detached seal has a token of its.
     prepared = prepare(
@@ -146,9 +169,18 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         token_room=keys.timestamps.token_room,
     )
     sealed = embed(prepared, sign(prepared, credential), revision=draft, timestamps=keys.timestamps)
-    final = augment(sealed, trust=trust, timestamps=keys.timestamps, collector=keys.evidence)
-    report, seal = validate(final, trust), verify_detached(receipt, signature, trust)
-    if not report.passed or [*_levels(report)] or seal.indication != "TOTAL-PASSED":
+    final = augment(
+        sealed,
+        trust=trust,
+        timestamps=keys.timestamps,
+        collector=keys.evidence,
+        digest=keys.trust.algorithms.digest_for(keys.now()),
+        at=keys.now(),
+    )
+    now = keys.now()
+    report = validate(final, trust, at=now)
+    seal = verify_detached(receipt, signature, trust, at=now)
+    if not report.passed or [*level_faults(report)] or seal.indication != "TOTAL-PASSED":
         raise VerificationFailed(
             f"the sealed receipt of agreement {agreement.id} does not verify: "
             f"{report.indication} (PDF), {seal.indication} (JSON)",
@@ -163,8 +195,10 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True, until=until),
     }
     _retain_all(services, agreement)
+    document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    schedule = scheduled(protections(keys, document, final, signature), services.renew_before)
     signed = Occurrence("agreement.signed", _told(agreement.id, version, hashes))
-    return Draft("signed", hashes, (signed, *_replaced(version)))
+    return Draft("signed", {**hashes, "renewal": schedule.as_data()}, (signed, *_replaced(version)))
 
 
 def _retain_all(services: Services, agreement: Agreement) -> None:

@@ -160,7 +160,7 @@ def _outcome(declaration: Agreement, agreement: Agreement) -> Draft | None:
 
 def _declared(declaration: Agreement, role: str) -> Draft:
     made = declaration.current
-    document = made.document.sha256
+    document = made.receipted.sha256
     told = {
         "role": role,
         "declaration": {"agreement_id": declaration.id},

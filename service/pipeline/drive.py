@@ -18,20 +18,23 @@ from service.domain import moves
 from service.domain.agreement import Agreement
 from service.domain.folding import advance, fold
 from service.domain.log import Draft, Entry, timestamp
-from service.domain.steps import Capability, Step, StepKind, next_step
+from service.domain.steps import UPKEEP, Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, authorization, declare, erase, follow_up, render, sign, waiting
+from service.pipeline import archive, authorization, declare, erase, follow_up, render, renew, sign, waiting
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
-from service.pipeline.work import Marker, Parked
+from service.pipeline.work import Marker, Parked, upkeep_run
 from signing import RevocationUnavailable, SigningError
 
 __all__ = ["Outcome", "Rest", "drive", "unforeseen"]
 
 log = logging.getLogger(__name__)
 
-_RETRY_FIRST = timedelta(seconds=5)
-_RETRY_MOST = timedelta(minutes=15)
+_RETRY = timedelta(seconds=5), timedelta(minutes=15)
+_UPKEEP_RETRY = timedelta(minutes=1), timedelta(hours=6)
+"""How long is waited after the first failure, and at most. A renewal has months."""
+_ALL_TOLD = 10**9
+"""`since` of a run that has no earlier events to publish."""
 
 StepFunction = Callable[[Services, Agreement, Step], Draft]
 Observer = Callable[[Entry], None]
@@ -54,6 +57,8 @@ _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.RENDER_RECEIPT: render.render_receipt,
     StepKind.ISSUE_RECEIPT: archive.issue_receipt,
     StepKind.ERASE: erase.erase_content,
+    StepKind.RENEW: renew.renew_version,
+    StepKind.SCHEDULE: renew.schedule_version,
 }
 
 
@@ -77,8 +82,8 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
     """Do every step that this worker may do, publish the events, and end `marker` when the agreement rests.
 
     A step that cannot be done now parks the agreement: the reason and the time of the next try stand in the
-    marker, and `sweep` drives it again. Raises `NotFound` when the log has no entry yet, and `StoreError` when not
-    even the marker can be written.
+    marker, and `sweep` drives it again. A renewal that cannot be done now holds up nothing else: it has a marker of its
+    own. Raises `NotFound` when the log has no entry yet, and `StoreError` when not even the marker can be written.
     """
     ledger = services.ledger
     entries = ledger.read(marker.agreement_id)
@@ -88,11 +93,12 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
         marker = replace(marker, since=told)
         services.workbook.save(marker)  # before the first entry: after a crash, the next run must publish it
     doing = "publish"
+    upkeep = _Upkeep(services, marker)
     try:
         for entry in entries[told:]:
             _publish(services, entry)
             told = entry.seq + 1
-        while (step := next_step(agreement, services.clock.now())) is not None:
+        while (step := upkeep.next_step(agreement)) is not None:
             doing = str(step)
             if step.capability not in services.capabilities:
                 # The marker stays, and goes along: should the message be lost, the sweeper still has it.
@@ -111,6 +117,11 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 added = [ledger.append(agreement.id, agreement.head, draft, version=number, until=until)]
             except Raced:
                 added = ledger.read_after(agreement.head)
+            except Exception as exc:
+                if not step.is_upkeep:
+                    raise
+                upkeep.put_off(step, exc)
+                continue
             doing = "publish"
             for entry in added:
                 agreement = advance(agreement, entry)
@@ -120,16 +131,67 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
         waiting.note_wakes(services, agreement)
         erase.note_disposal(services, agreement)
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
-        known = exc if isinstance(exc, (SignertError, SigningError)) else unforeseen(exc)
-        parked = _parked(marker, doing, known, services.clock.now())
-        services.workbook.save(replace(marker, since=told, parked=parked, handed_on=0))
-        log.warning(
-            "parked agreement=%s step=%s code=%s attempts=%d retry_at=%s",
-            agreement.id, parked.step, parked.code, parked.attempts, parked.retry_at,
-        )  # fmt: skip
+        parked = _park(services, replace(marker, since=told), doing, exc)
         return Outcome(Rest.PARKED, agreement, parked=parked)
+    if upkeep.own:
+        return Outcome(Rest.PARKED, agreement, parked=upkeep.own)
     services.workbook.end(marker)
     return Outcome(Rest.AT_REST, agreement)
+
+
+class _Upkeep:
+    """The steps of one run, of which those for renewal give way to others when they cannot be done."""
+
+    def __init__(self, services: Services, marker: Marker) -> None:
+        self._services, self._marker = services, marker
+        self._but: set[Step] = set()
+        self.own: Parked | None = None
+        """Why this run is not at its end: it is there for a step that could not be done."""
+
+    def next_step(self, agreement: Agreement) -> Step | None:
+        """What this worker does next. What it has not the capability for comes after all that it has."""
+        now = self._services.clock.now()
+        while (
+            (step := next_step(agreement, now, but=self._but)) and step.is_upkeep and self._waits(step, now)
+        ):
+            self._but.add(step)
+        if step is None or not step.is_upkeep or step.capability in self._services.capabilities:
+            return step
+        return next_step(agreement, now, but=UPKEEP) or step
+
+    def _waits(self, step: Step, now: datetime) -> bool:
+        """Whether another run could not do it, and it is not the time yet to try again."""
+        run = upkeep_run(self._marker.agreement_id, str(step))
+        if run == self._marker.run:
+            return False
+        marker = self._services.workbook.find(self._marker.agreement_id, run)
+        return bool(marker and marker.parked and marker.parked.retry_at > timestamp(now))
+
+    def put_off(self, step: Step, exc: Exception) -> None:
+        """Leave a step that could not be done to a run of its own."""
+        self._but.add(step)
+        run = upkeep_run(self._marker.agreement_id, str(step))
+        marker = self._services.workbook.begin(self._marker.agreement_id, run, since=_ALL_TOLD)
+        parked = _park(self._services, marker, str(step), exc, _UPKEEP_RETRY)
+        if run == self._marker.run:
+            self.own = parked
+
+
+def _park(
+    services: Services,
+    marker: Marker,
+    doing: str,
+    exc: Exception,
+    retry: tuple[timedelta, timedelta] = _RETRY,
+) -> Parked:
+    known = exc if isinstance(exc, (SignertError, SigningError)) else unforeseen(exc)
+    parked = _parked(marker, doing, known, services.clock.now(), retry)
+    services.workbook.save(replace(marker, parked=parked, handed_on=0))
+    log.warning(
+        "parked agreement=%s step=%s code=%s attempts=%d retry_at=%s",
+        marker.agreement_id, parked.step, parked.code, parked.attempts, parked.retry_at,
+    )  # fmt: skip
+    return parked
 
 
 def _attempt(services: Services, agreement: Agreement, step: Step) -> Draft:
@@ -159,10 +221,17 @@ def unforeseen(exc: Exception) -> SignertError:
     )
 
 
-def _parked(marker: Marker, step: str, exc: SignertError | SigningError, now: datetime) -> Parked:
+def _parked(
+    marker: Marker,
+    step: str,
+    exc: SignertError | SigningError,
+    now: datetime,
+    retry: tuple[timedelta, timedelta],
+) -> Parked:
     before = marker.parked if marker.parked and marker.parked.step == step else None
     attempts = before.attempts + 1 if before else 1
-    wait = min(_RETRY_FIRST * 2 ** min(attempts - 1, 16), _RETRY_MOST)
+    first, most = retry
+    wait = min(first * 2 ** min(attempts - 1, 16), most)
     retry_at = now + wait
     if isinstance(exc, RevocationUnavailable) and exc.retry_at:  # there will be none before
         retry_at = max(retry_at, exc.retry_at)

@@ -12,7 +12,7 @@ from typing import Any
 from service.domain.agreement import Agreement
 from service.domain.folding import advance, fold
 from service.domain.log import Entry
-from service.domain.steps import next_step
+from service.domain.steps import UPKEEP, next_step
 from service.errors import FieldError, NotFound
 from service.pipeline.intake import agreement_id_of
 from service.pipeline.ledger import Ledger
@@ -84,9 +84,9 @@ def follow(
 def _is_at_rest(ledger: Ledger, agreement: Agreement) -> bool:
     """Whether nothing goes on by itself: neither with the agreement, nor with a declaration that it waits for."""
     now = datetime.now(UTC)
-    if next_step(agreement, now) is not None:
+    if next_step(agreement, now, but=UPKEEP) is not None:
         return False
     waited_for = [d.agreement_id for d in agreement.current.declarations if d.requested and not d.is_done]
-    if any(next_step(fold(ledger.read(i)), now) is not None for i in waited_for):
+    if any(next_step(fold(ledger.read(i)), now, but=UPKEEP) is not None for i in waited_for):
         return False
     return not (waited_for and ledger.read_after(agreement.head))  # one may have ended since this was read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -76,12 +76,16 @@ class Typesetting:
     pdf: PdfTools
 
 
+def _present() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Keys:
     """All that makes signatures. A worker without the `sign` capability has none.
 
     `credential` gives the key that this service holds for a role (or `"seal"`), or None when that party signs
-    by other means.
+    by other means. `now` is the time by which certificates and evidence are judged.
     """
 
     credential: Callable[[str], Credential | None]
@@ -90,6 +94,7 @@ class Keys:
     trust: TrustStore
     font: Path
     bold_font: Path
+    now: Callable[[], datetime] = _present
 
 
 def _nothing_to_inspect_with(_body: bytes, _media_type: str) -> ScanFault | None:
@@ -116,6 +121,8 @@ class Services:
     """How many days before its date an item of the follow-up is told as due, in versions that begin from now on."""
     unsigned_days: int = 90
     """How many days after its end an agreement that was never signed by all is left alone."""
+    renew_before: timedelta = timedelta(days=365)
+    """How long before the end of what proves a version it is renewed, at the soonest after half of the time."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
     revocation_grace: timedelta = timedelta()

@@ -7,6 +7,7 @@ a look.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,10 +16,18 @@ from service.domain.log import canonical, timestamp
 from service.domain.ports import Clock, ObjectStore
 from service.errors import AlreadyExists, NotFound, StoreError
 
-__all__ = ["Marker", "Parked", "Workbook", "marker_key"]
+__all__ = ["Marker", "Parked", "Workbook", "marker_key", "upkeep_run"]
 
 _PATIENCE = 3
 """Doublings of the wait, at most."""
+
+
+_UPKEEP = uuid.UUID("5b0c0b0e-8a52-5d3f-9f0d-6a0e1b7c2d94")
+
+
+def upkeep_run(agreement_id: str, step: str) -> str:
+    """The run that tries a step for renewal again when it could not be done; no other run is held up by it."""
+    return str(uuid.uuid5(_UPKEEP, f"{agreement_id}/{step}"))
 
 
 def marker_key(agreement_id: str, run: str) -> str:

@@ -12,12 +12,13 @@ from service.domain.erasure import ErasureReason
 from service.domain.follow_up import FollowUpKind
 from service.domain.paper import EXTENSIONS
 from service.domain.presentation import ROLES
+from service.domain.renewal import Reason
 from service.schemas.agreement import Template
 from service.schemas.fields import Choice, IsoDate, Items, Obj, StrictSchema, Uuid, Whole
 from service.schemas.following import item_id
 from service.schemas.text import Text
 
-__all__ = ["EVENT_SCHEMAS", "event_schema"]
+__all__ = ["EVENT_SCHEMAS", "MAX_VERSION", "event_schema", "hexadecimal", "moment", "stored_under"]
 
 MAX_ERRORS = 101
 """The hundred faults of `commands.MAX_ERRORS`, and one that tells of more."""
@@ -25,8 +26,16 @@ MAX_MESSAGE = 2000
 MAX_VERSION = 9999
 
 
+def hexadecimal(digits: int, description: str) -> Text:
+    """A hash of so many hexadecimal digits."""
+    pattern = rf"[0-9a-f]{{{digits}}}"
+    return Text(
+        digits, description, required=True, pattern=pattern, form=f"Send {digits} hexadecimal digits."
+    )
+
+
 def _sha256(description: str) -> Text:
-    return Text(64, description, required=True, pattern=r"[0-9a-f]{64}", form="Send 64 hexadecimal digits.")
+    return hexadecimal(64, description)
 
 
 def _code() -> Text:
@@ -39,7 +48,8 @@ def _code() -> Text:
     )
 
 
-def _storage_key() -> Text:
+def stored_under() -> Text:
+    """A key of the object store."""
     return Text(
         512,
         "Key in the object store.",
@@ -49,7 +59,8 @@ def _storage_key() -> Text:
     )
 
 
-def _time(description: str) -> Text:
+def moment(description: str) -> Text:
+    """A time in UTC."""
     return Text(
         32,
         description,
@@ -64,7 +75,7 @@ class StoredObject(StrictSchema):
     """A file in the object store."""
 
     sha256 = _sha256("SHA-256 of the file, in hexadecimal.")
-    storage_key = _storage_key()
+    storage_key = stored_under()
 
 
 class UsedTemplate(Template):
@@ -169,7 +180,7 @@ class ToSign(StrictSchema):
         pattern=r"[!-~]+",
         form="Send it as it came.",
     )
-    expires_at = _time("Until when the signature, or the person, must have come back.")
+    expires_at = moment("Until when the signature, or the person, must have come back.")
 
 
 class AttestedPaper(StrictSchema):
@@ -186,7 +197,7 @@ class SignatureRequestedData(VersionData):
     role = Choice(ROLES, "The party.", required=True)
     order = Whole(0, 9, "The party's order group.", required=True)
     method = Choice(("approved", "outside", "redirect"), "How the party signs.", required=True)
-    deadline = _time("When the version expires if the party has not signed.")
+    deadline = moment("When the version expires if the party has not signed.")
     document = Obj(StoredObject, "The PDF that is to be signed, as it is now.", required=True)
     to_sign = Obj(ToSign, "What is to be signed, as an answer to the command sign.")
     attests = Items(
@@ -235,7 +246,7 @@ class ReminderData(VersionData):
     """The version expires soon."""
 
     what = Choice(("week", "day"), "How long before the end.", required=True)
-    end = _time("When the version expires.")
+    end = moment("When the version expires.")
     waiting = Items(
         Choice(ROLES, "A party."), len(ROLES), "The parties whose turn it is to sign.", required=True
     )
@@ -245,7 +256,7 @@ class PartySignedData(VersionData):
     """A party has signed."""
 
     role = Choice(ROLES, "The party.", required=True)
-    signed_at = _time("When the signature was made, in UTC.")
+    signed_at = moment("When the signature was made, in UTC.")
     remaining = Items(
         Choice(ROLES, "A party."), len(ROLES), "The parties that have not signed yet.", required=True
     )
@@ -368,6 +379,28 @@ class FollowUpDoneData(VersionData):
     done_on = IsoDate("The day when it was done.", required=True)
 
 
+class NextRenewal(StrictSchema):
+    """Until when what proves the version does so, and when it is renewed again."""
+
+    renew_by = moment("When it is renewed again, at the latest.")
+    ends = moment("When it would prove no longer without that.")
+    reason = Choice(("certificate", "algorithm"), "What ends then.", required=True)
+
+
+class TimestampRenewedData(VersionData):
+    """What proves a signed version was validated in full, and renewed before it ended. Nothing else has changed."""
+
+    reason = Choice([str(reason) for reason in Reason], "Why it was renewed.", required=True)
+    digest = Choice(("sha256", "sha384", "sha512"), "What the new document timestamp is over.", required=True)
+    document = Obj(
+        StoredObject, "The signed PDF, which begins with the bytes that it had before.", required=True
+    )
+    receipt_pdf = Obj(StoredObject, "The receipt as PDF, likewise.", required=True)
+    renewal_receipt = Obj(StoredObject, "The receipt of the renewal: RFC 8785 JSON.", required=True)
+    renewal_receipt_signature = Obj(StoredObject, "Its seal: detached CAdES (.p7s).", required=True)
+    renewal = Obj(NextRenewal, required=True)
+
+
 class Event(StrictSchema):
     """The envelope that every event has (CloudEvents 1.0)."""
 
@@ -387,7 +420,7 @@ class Event(StrictSchema):
         pattern=r"[0-9a-f-]{36,64}",
         form="Send an id or a SHA-256.",
     )
-    time = _time("When it happened, in UTC.")
+    time = moment("When it happened, in UTC.")
     datacontenttype = Choice(("application/json",), "Media type of the data.", required=True)
 
 
@@ -535,6 +568,13 @@ class AgreementFollowUpDone(Event):
     data = Obj(FollowUpDoneData, required=True)
 
 
+class AgreementTimestampRenewed(Event):
+    """A signed version is renewed."""
+
+    type = _type("agreement.timestamp-renewed")
+    data = Obj(TimestampRenewedData, required=True)
+
+
 EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.rejected": AgreementRejected,
     "agreement.rendered": AgreementRendered,
@@ -555,6 +595,7 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.follow-up-due": AgreementFollowUpDue,
     "agreement.commitment-overdue": AgreementCommitmentOverdue,
     "agreement.follow-up-done": AgreementFollowUpDone,
+    "agreement.timestamp-renewed": AgreementTimestampRenewed,
     "agreement.erased": AgreementErased,
 }
 

@@ -52,7 +52,7 @@ def test_check_says_what_is_not_current_and_changes_nothing(generate, tmp_path, 
     assert capsys.readouterr().err.splitlines() == [
         f"docs/{name} is not current: run `python docs/generate.py`."
         for name in ("schemas/agreement.json", *(f"schemas/command-{name}.json" for name in COMMAND_SCHEMAS),
-                     "schemas/events.json", "asyncapi.json", "integration.md", "templates.md", "schemas/old.json")
+                     "schemas/events.json", "schemas/renewal-receipt.json", "asyncapi.json", "integration.md", "templates.md", "schemas/old.json")
     ]  # fmt: skip
     assert [p.name for p in old.parent.iterdir()] == ["old.json"]
     assert generate.main([]) == 0
@@ -60,7 +60,9 @@ def test_check_says_what_is_not_current_and_changes_nothing(generate, tmp_path, 
     assert not old.exists()
 
 
-@pytest.mark.parametrize("name", ["agreement", *(f"command-{name}" for name in COMMAND_SCHEMAS), "events"])
+@pytest.mark.parametrize(
+    "name", ["agreement", *(f"command-{name}" for name in COMMAND_SCHEMAS), "events", "renewal-receipt"]
+)
 def test_they_are_json_schemas_that_describe_every_field_and_refuse_unknown_ones(name):
     document = schema(name)
     jsonschema.Draft202012Validator.check_schema(document)

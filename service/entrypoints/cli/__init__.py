@@ -6,6 +6,7 @@
     follow_up    follow-up
     disposal     disposal list, approve; erase
     operations   worker, sweep, fsck, doctor
+    renewals     renew
     quarantine   quarantine list, show, resubmit
     templates    templates list, new, check, preview, diff, publish
 
@@ -32,6 +33,7 @@ from service.entrypoints.cli import (
     operations,
     parties,
     quarantine,
+    renewals,
     templates,
 )
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
@@ -63,6 +65,7 @@ for _command in (
     *follow_up.COMMANDS,
     *disposal.COMMANDS,
     *operations.COMMANDS,
+    *renewals.COMMANDS,
     quarantine.GROUP,
     templates.GROUP,
 ):

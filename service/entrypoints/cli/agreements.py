@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.bootstrap import event_file, open_catalogue, open_services, open_trust
+from service.bootstrap import event_file, open_catalogue, open_services, open_trust, system_clock
 from service.config import Settings
 from service.domain.agreement import SEAL, Agreement, Status, Version
 from service.domain.paper import EXTENSIONS
@@ -148,6 +149,11 @@ _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
     "receipt-pdf": (lambda v: v.receipt_pdf_sha256, "pdf"),
     "data": (lambda v: v.input_sha256, "json"),
     "report": (lambda v: v.report_sha256, "json"),
+    "renewal-receipt": (lambda v: v.renewals[-1].receipt_sha256 if v.renewals else None, "json"),
+    "renewal-receipt-signature": (
+        lambda v: v.renewals[-1].receipt_signature_sha256 if v.renewals else None,
+        "p7s",
+    ),
     "to-sign": (lambda v: v.prepared.to_sign_sha256 if v.prepared else None, "bin"),
 }
 
@@ -156,6 +162,11 @@ _WHATS: dict[str, tuple[Callable[[Version], str | None], str]] = {
 @agreement_argument
 @click.option("--version", "number", type=click.IntRange(min=1), help="Version; the newest when not given.")
 @click.option("--what", type=click.Choice([*_WHATS, "scan"]), default="signed", show_default=True)
+@click.option(
+    "--renewal",
+    type=click.IntRange(min=1),
+    help="With --what renewal-receipt: which one; the newest when not given.",
+)
 @click.option("--role", type=click.Choice(ROLES), help="With --what scan: the party that signed on paper.")
 @click.option(
     "-o",
@@ -177,6 +188,7 @@ def fetch(
     agreement_id: str,
     number: int | None,
     what: str,
+    renewal: int | None,
     role: str | None,
     target: Path | None,
     minutes: int | None,
@@ -187,7 +199,8 @@ def fetch(
     signed: the signed PDF. copy: the sealed PDF with no party's signature, to print and sign by hand. scan: of a copy
     that was signed by hand. document: the PDF before the seal. courtesy: the translation to read beside it. screened:
     of a protected participant, the PDF without what tells who it is. receipt: receipt.json; a detached signature is
-    written beside it as .p7s. receipt-signature: that signature alone. receipt-pdf: the receipt for people. data: what
+    written beside it as .p7s. receipt-signature: that signature alone. receipt-pdf: the receipt for people.
+    renewal-receipt: that of the newest renewal, with its signature; renewal-receipt-signature: that alone. data: what
     was sent in. report: the validation report. to-sign: the bytes that a party is to sign outside now, of which its
     signing service makes a CMS or a bare signature value.
     """
@@ -201,6 +214,10 @@ def fetch(
         raise NotFound(f"agreement {agreement_id} has no version {number}", remedy="See `signert show`.")
     if (role is not None) != (what == "scan"):
         raise click.UsageError("--role goes with --what scan, and that needs it.")
+    if renewal is not None:
+        if not what.startswith("renewal-"):
+            raise click.UsageError("--renewal goes with --what renewal-receipt.")
+        version = replace(version, renewals=version.renewals[:renewal][renewal - 1 :])
     sha256, extension = _scan(version, str(role)) if what == "scan" else _found(version, what)
     note = _NOT_SIGNED if what == "copy" else ""
     if sha256 is None:
@@ -222,12 +239,15 @@ def fetch(
         output.link(address, sha256, note=note, as_json=as_json)
         return
     written = [write(target, ledger.get_blob(agreement.id, sha256, extension))]
-    if what == "receipt" and version.receipt_signature_sha256:
-        signature = ledger.get_blob(agreement.id, version.receipt_signature_sha256, "p7s")
+    seal, _ = _found(version, f"{what}-signature") if what in _SEALED else (None, "")
+    if seal:
+        signature = ledger.get_blob(agreement.id, seal, "p7s")
         written.append(write(target.with_name(target.name + ".p7s"), signature))
     output.wrote(written, sha256, note=note, as_json=as_json)
 
 
+_SEALED = frozenset({"receipt", "renewal-receipt"})
+"""What is written with its detached signature beside it."""
 _FILE_NAMES = {"copy": "copy-not-signed"}
 _NOT_SIGNED = (
     "This copy is NOT SIGNED BY ALL: it has the organisation's seal and no party's signature. "
@@ -274,6 +294,7 @@ def _verify_agreement(
     settings: Settings, agreement_id: str, anchors: TrustStore
 ) -> tuple[ValidationReport, list[str]]:
     from service.pipeline.archive import check_against_log, validate_version
+    from service.pipeline.renewal_chain import renewal_faults
     from service.pipeline.scans import missing_scans
 
     agreement = read_agreement(settings, agreement_id)
@@ -284,10 +305,12 @@ def _verify_agreement(
             f"agreement {agreement_id} is not signed yet: it is {version.status}",
             remedy="See `signert show`.",
         )
-    document = open_ledger(settings).get_blob(agreement.id, version.document.sha256, "pdf")
+    ledger = open_ledger(settings)
+    document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     report = validate_version(version, document, anchors)
-    scans = missing_scans(open_ledger(settings), agreement.id, version)
-    return report, [*check_against_log(version, document, report), *scans]
+    scans = missing_scans(ledger, agreement.id, version)
+    renewals = renewal_faults(ledger, agreement, version, document, anchors, at=system_clock().now())
+    return report, [*check_against_log(version, document, report), *scans, *renewals]
 
 
 COMMANDS = (submit, run, show, fetch, verify)

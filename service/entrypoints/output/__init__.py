@@ -8,6 +8,7 @@ One module for each thing that is spoken of:
     disposal     what may be erased, and what was
     operations   a whole store: what a sweep did, what a check found
     quarantine   refused messages, and those that were sent again
+    renewals     when agreements are renewed, and what was
     catalogue    the templates at hand and their faults
     steps        the log in words, and progress
     errors       what went wrong and what to do
@@ -35,6 +36,7 @@ from service.entrypoints.output.history import changes, history
 from service.entrypoints.output.logs import start_log
 from service.entrypoints.output.operations import checked, checking, swept
 from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_message, resubmitted
+from service.entrypoints.output.renewals import renewals, renewing
 from service.entrypoints.output.steps import progress, step_text
 
 __all__ = [
@@ -59,6 +61,8 @@ __all__ = [
     "previewed",
     "progress",
     "published",
+    "renewals",
+    "renewing",
     "resubmitted",
     "sent",
     "start_log",

@@ -14,6 +14,7 @@ from service.domain.follow_up import Item
 from service.domain.log import Entry
 from service.domain.presentation import ROLES
 from service.domain.steps import end_of
+from service.entrypoints.output.renewals import renewal_json, renewal_lines
 from service.entrypoints.output.steps import step_text
 from service.entrypoints.output.text import STEP_WIDTH, print_json
 from service.pipeline.ledger import blob_key
@@ -102,6 +103,16 @@ def agreement(
         click.echo(f"Waiting at {reason.step} since {reason.since} ({reason.code}): {reason.message}")
         click.echo(f"  tried {reason.attempts} times, next {reason.retry_at}. {reason.remedy}".rstrip())
     _print_kept(found)
+    _print_ahead(found, due)
+
+
+def _print_ahead(found: Agreement, due: Sequence[Item]) -> None:
+    """The renewals until now, and what comes next."""
+    for version in found.versions:
+        if lines := list(renewal_lines(version)):
+            click.echo(f"Renewals of version {version.number}")
+            for line in lines:
+                click.echo(f"  {line}")
     if due:
         click.echo("Due next")
         for item in due[:_DUE_NEXT]:
@@ -158,6 +169,7 @@ def _agreement_json(
                 "signing_now": _signing_now(version, entries),
                 "next": [p.role for p in version.open_parties() if p.status is PartyStatus.WAITING],
                 "documents": _documents(found, version),
+                **renewal_json(version),
             }
             for version in found.versions
         ],
@@ -208,6 +220,10 @@ def _documents(agreement: Agreement, version: Version) -> dict[str, str]:
         "receipt-pdf": (version.receipt_pdf_sha256, "pdf"),
         "data": (version.input_sha256, "json"),
     }
+    if version.renewals:
+        newest = version.renewals[-1]
+        blobs["renewal-receipt"] = (newest.receipt_sha256, "json")
+        blobs["renewal-receipt-signature"] = (newest.receipt_signature_sha256, "p7s")
     found = {name: blob_key(agreement_id, sha256, ext) for name, (sha256, ext) in blobs.items() if sha256}
     return found | {f"scan {party.role}": scan_key(agreement_id, paper) for party, paper in version.papers}
 

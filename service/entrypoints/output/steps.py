@@ -48,6 +48,8 @@ _TEXTS = {
     "erased": "erased: {blobs} files",
     "follow-up-told": "told as {what}: {item}",
     "follow-up-done": "done on {done_on}: {item}",
+    "renewal-scheduled": "version {version} is to be renewed by {renew_by}",
+    "renewed": "version {version} renewed ({reason}), next by {renew_by}",
 }
 
 
@@ -58,6 +60,8 @@ def step_text(entry: Entry) -> str:
     if entry.data.get("replaces"):
         on_paper += " (scan replaced)"
     said = {**entry.data, "asked": asked, "on_paper": on_paper, "version": entry.version}
+    if renewal := entry.data.get("renewal"):
+        said["renew_by"] = renewal["renew_by"][:10]
     return _TEXTS.get(entry.type, entry.type).format_map(said)
 
 

@@ -13,7 +13,7 @@ from service.domain.agreement import Agreement
 from service.domain.folding import fold
 from service.domain.log import Entry
 from service.domain.ports import ObjectStore
-from service.domain.steps import Step, next_step
+from service.domain.steps import UPKEEP, Step, next_step
 from service.errors import NotFound, StoreError
 from service.pipeline.fsck.erasures import check_erasure
 from service.pipeline.fsck.findings import Finding
@@ -27,8 +27,10 @@ __all__ = ["MOVING", "check_agreement", "look_again", "read_claim", "read_marker
 _BLOB: Final = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
 
 
-def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | None) -> Examined:
-    """Look at all that belongs to the agreement; findings and counts are in what is returned."""
+def check_agreement(
+    store: ObjectStore, agreement_id: str, trust: TrustStore | None, *, at: datetime | None = None
+) -> Examined:
+    """Look at all that belongs to the agreement, as of `at` or now; findings and counts are in what is returned."""
     examined = Examined(store)
     markers = _read_markers(examined, agreement_id)
     root = f"agreements/{agreement_id}/"
@@ -53,7 +55,7 @@ def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | N
             check_erasure(examined, blobs, agreement, blob_keys, trust)
         else:
             for version in agreement.versions:
-                check_version(examined, blobs, agreement, version, trust)
+                check_version(examined, blobs, agreement, version, trust, log.entries, at)
         _check_claims(examined, agreement)
         _check_index(examined, agreement)
         _check_motion(examined, agreement, markers)
@@ -115,7 +117,7 @@ class Markers:
 
 def _step(agreement: Agreement) -> Step | None:
     """What was to be done when the last entry was written. What time alone brings, the sweeper finds by `due/`."""
-    return next_step(agreement, datetime.fromisoformat(agreement.head.at))
+    return next_step(agreement, datetime.fromisoformat(agreement.head.at), but=UPKEEP)
 
 
 def _read_markers(examined: Examined, agreement_id: str) -> Markers:

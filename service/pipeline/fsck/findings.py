@@ -85,9 +85,11 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
         Severity.ERROR,
         "Look closer with `openssl cms -verify`; check that SIGNERT_TRUST (or --trust) names the right anchors.",
     ),
+    "renewal_receipt_differs": (Severity.ERROR, _RESTORE),
     "receipt_signature_aged": (
         Severity.NOTE,
-        "Rely on the sealed PDF receipt, which carries the same JSON under a document timestamp.",
+        "Rely on the sealed PDF receipt, which carries the same JSON under a document timestamp. `signert renew` keeps "
+        "newer ones from it.",
     ),
     "receipt_pdf_not_verified": (
         Severity.ERROR,

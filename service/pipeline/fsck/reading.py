@@ -35,6 +35,8 @@ BLOB_FIELDS: Final[Mapping[str, str]] = {
     "receipt_pdf_sha256": "pdf",
     "record_sha256": "json",
     "record_signature_sha256": "p7s",
+    "renewal_receipt_sha256": "json",
+    "renewal_receipt_signature_sha256": "p7s",
 }
 """Fields of an entry's data that name a blob, and the blob's extension; beside them there are `revision` and `scan`."""
 OTHER_HASHES: Final = frozenset(

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -46,8 +47,9 @@ class StoreCheck:
             …
         print(check.counts.agreements)
 
-    Without `trust`, signatures are left alone. Agreements may be worked on meanwhile: an error is told only when a
-    second look finds it too, and what may be a worker's last write is looked at again at the end, at least `settle`
+    Without `trust`, signatures are left alone; with it, they are judged as of `at`, by default now. Agreements may be
+    worked on meanwhile: an error is told only when a second look finds it too, and what may be a worker's last write is
+    looked at again at the end, at least `settle`
     seconds later. `observe` is called after each agreement.
     """
 
@@ -56,12 +58,14 @@ class StoreCheck:
         store: ObjectStore,
         *,
         trust: TrustStore | None = None,
+        at: datetime | None = None,
         settle: float = _SETTLE,
         observe: Callable[[Counts], None] = lambda _: None,
     ) -> None:
         self.counts = Counts()
         self._store = store
         self._trust = trust
+        self._at = at
         self._settle = settle
         self._observe = observe
         self._later: list[tuple[str, Look]] = []
@@ -125,10 +129,10 @@ class StoreCheck:
     # --- agreements -----------------------------------------------------------------------------------------
 
     def _agreement(self, agreement_id: str) -> Iterator[Finding]:
-        examined = check_agreement(self._store, agreement_id, self._trust)
+        examined = check_agreement(self._store, agreement_id, self._trust, at=self._at)
         first = {(f.code, f.where) for f in examined.findings}
         if any(f.severity is Severity.ERROR and f.code not in MOVING for f in examined.findings):
-            examined = check_agreement(self._store, agreement_id, self._trust)
+            examined = check_agreement(self._store, agreement_id, self._trust, at=self._at)
         self.counts.add(examined.counts)
         self._observe(self.counts)
         moving = {f.code for f in examined.findings} & MOVING

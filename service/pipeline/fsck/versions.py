@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from service.domain.agreement import SEAL, Agreement, Revision, Status, Version
-from service.domain.log import log_key
+from service.domain.log import Entry, log_key
 from service.domain.receipt import declared
 from service.pipeline.archive import LEVEL, check_against_log, validate_version
 from service.pipeline.fsck.reading import Blobs, Examined
 from service.pipeline.ledger import blob_key
+from service.pipeline.renewal_chain import SealedReceipt, chain_faults, judge_seals, sealed_receipts
 from service.pipeline.scans import scan_key
-from signing import TrustStore, ValidationReport, validate, verify_detached
+from signing import TrustStore, ValidationReport, validate
 
 __all__ = ["check_version"]
 
@@ -22,17 +24,34 @@ _AGED = "OUT_OF_BOUNDS_NO_POE"
 
 
 def check_version(
-    examined: Examined, blobs: Blobs, agreement: Agreement, version: Version, trust: TrustStore | None
+    examined: Examined,
+    blobs: Blobs,
+    agreement: Agreement,
+    version: Version,
+    trust: TrustStore | None,
+    log: Sequence[Entry],
+    at: datetime | None = None,
 ) -> None:
-    """Without `trust`, hashes are compared and signatures are left alone."""
+    """Without `trust`, hashes are compared and signatures are left alone. `log` is the agreement's, `at` the time to
+    judge for: now, when not given.
+    """
     document = _check_revisions(examined, blobs, agreement.id, version)
     if version.status is not Status.SIGNED:
         return
     if document is not None and trust is not None:
-        _check_document(examined, agreement.id, version, document, trust)
-    _check_report(examined, blobs, agreement.id, version)
-    _check_receipt(examined, blobs, agreement, version, document, trust)
-    _check_receipt_pdf(examined, blobs, agreement.id, version, trust)
+        _check_document(examined, agreement.id, version, document, trust, at)
+    _check_reports(examined, blobs, agreement.id, version)
+    _check_receipt(examined, blobs, agreement, version, document)
+    receipts = sealed_receipts(agreement.id, version, blobs.read)
+    if trust is not None:
+        _check_seals(examined, agreement.id, receipts, trust, at or datetime.now(UTC))
+    receipt_pdf = _check_receipt_pdf(examined, blobs, agreement.id, version, trust, at)
+    if document is None or receipt_pdf is None:
+        return
+    for fault in chain_faults(
+        agreement, version, receipts, document=document, receipt_pdf=receipt_pdf, log=log
+    ):
+        examined.say("renewal_receipt_differs", agreement.id, f"version {version.number}: {fault}")
 
 
 def _check_revisions(examined: Examined, blobs: Blobs, agreement_id: str, version: Version) -> bytes | None:
@@ -61,9 +80,14 @@ def _check_revisions(examined: Examined, blobs: Blobs, agreement_id: str, versio
 
 
 def _check_document(
-    examined: Examined, agreement_id: str, version: Version, document: bytes, trust: TrustStore
+    examined: Examined,
+    agreement_id: str,
+    version: Version,
+    document: bytes,
+    trust: TrustStore,
+    at: datetime | None,
 ) -> None:
-    report = validate_version(version, document, trust)
+    report = validate_version(version, document, trust, at=at)
     _count(examined, report)
     faults = [*check_against_log(version, document, report), *_failed(report)]
     if faults:
@@ -89,12 +113,15 @@ def _count(examined: Examined, report: ValidationReport) -> None:
     )
 
 
-def _check_report(examined: Examined, blobs: Blobs, agreement_id: str, version: Version) -> None:
-    """The validation report that was kept must be of this document."""
-    key = blob_key(agreement_id, str(version.report_sha256), "json")
-    report = _read_json(blobs, key)
-    if report is not None and report.get("sha256") != version.document.sha256:
-        examined.say("report_differs", key, "the validation report is of another document")
+def _check_reports(examined: Examined, blobs: Blobs, agreement_id: str, version: Version) -> None:
+    """A validation report that was kept must be of the document as it was then."""
+    kept = [(version.report_sha256, version.receipted.sha256)]
+    kept += [(r.report_sha256, r.document_sha256) for r in version.renewals]
+    for report_sha256, document_sha256 in kept:
+        key = blob_key(agreement_id, str(report_sha256), "json")
+        report = _read_json(blobs, key)
+        if report is not None and report.get("sha256") != document_sha256:
+            examined.say("report_differs", key, "the validation report is of another document")
 
 
 def _check_receipt(
@@ -103,11 +130,9 @@ def _check_receipt(
     agreement: Agreement,
     version: Version,
     document: bytes | None,
-    trust: TrustStore | None,
 ) -> None:
     key = blob_key(agreement.id, str(version.receipt_sha256), "json")
-    signature_key = blob_key(agreement.id, str(version.receipt_signature_sha256), "p7s")
-    receipt, signature = blobs.read(key), blobs.read(signature_key)
+    receipt = blobs.read(key)
     if receipt is None:
         return
     differing = [
@@ -118,36 +143,50 @@ def _check_receipt(
     if differing:
         said = f"the receipt says something else than the log of: {', '.join(differing)}"
         examined.say("receipt_differs", key, said)
-    if trust is None or signature is None:
-        return
-    found = verify_detached(receipt, signature, trust.of(SEAL))
-    if found.indication == "TOTAL-PASSED":
-        examined.counts.signatures += 1
-    elif found.sub_indication == _AGED:
-        examined.say(
-            "receipt_signature_aged", signature_key, "the detached signature has outlived its certificate"
-        )
-    else:
-        said = " ".join(filter(None, (found.indication, found.sub_indication)))
-        examined.say("receipt_not_verified", signature_key, f"the receipt's detached signature is {said}")
+
+
+def _check_seals(
+    examined: Examined,
+    agreement_id: str,
+    receipts: Sequence[SealedReceipt],
+    trust: TrustStore,
+    at: datetime,
+) -> None:
+    """The detached seals of receipt.json and of the renewals' receipts, each as of what proves it."""
+    for receipt, found in zip(receipts, judge_seals(receipts, trust.of(SEAL), at=at), strict=True):
+        key = blob_key(agreement_id, hashlib.sha256(receipt.signature).hexdigest(), "p7s")
+        if found.indication == "TOTAL-PASSED":
+            examined.counts.signatures += 1
+        elif found.sub_indication == _AGED:
+            said = f"the detached signature of {receipt.title} has outlived its certificate"
+            examined.say("receipt_signature_aged", key, said)
+        else:
+            said = " ".join(filter(None, (found.indication, found.sub_indication)))
+            examined.say("receipt_not_verified", key, f"the detached signature of {receipt.title} is {said}")
 
 
 def _check_receipt_pdf(
-    examined: Examined, blobs: Blobs, agreement_id: str, version: Version, trust: TrustStore | None
-) -> None:
+    examined: Examined,
+    blobs: Blobs,
+    agreement_id: str,
+    version: Version,
+    trust: TrustStore | None,
+    at: datetime | None,
+) -> bytes | None:
+    """The newest one's bytes; None when it is not as it should be, which is said."""
     draft = blobs.read(blob_key(agreement_id, str(version.receipt_draft_sha256), "pdf"))
     key = blob_key(agreement_id, str(version.receipt_pdf_sha256), "pdf")
     sealed = blobs.read(key)
     if sealed is None:
-        return
+        return None
     if draft is not None and not sealed.startswith(draft):
         examined.say(
             "revision_not_prefix", key, "the sealed receipt does not start with the bytes that were rendered"
         )
-        return
+        return None
     if trust is None:
-        return
-    report = validate(sealed, trust.of(SEAL))
+        return sealed
+    report = validate(sealed, trust.of(SEAL), at=at)
     _count(examined, report)
     faults = list(_failed(report))
     if not report.passed:
@@ -156,6 +195,7 @@ def _check_receipt_pdf(
         faults.append("the signatures are not the seal alone")
     if faults:
         examined.say("receipt_pdf_not_verified", key, "; ".join(faults))
+    return sealed
 
 
 def _stated(agreement: Agreement, version: Version, document: bytes | None) -> dict[str, object]:
@@ -168,9 +208,9 @@ def _stated(agreement: Agreement, version: Version, document: bytes | None) -> d
         "agreement.language": version.language,
         "agreement.case.system": agreement.case_system,
         "agreement.case.reference": agreement.case_reference,
-        "document.sha256": version.document.sha256,
-        "document.bytes": version.document.size,
-        "document.storage_key": blob_key(agreement.id, version.document.sha256, "pdf"),
+        "document.sha256": version.receipted.sha256,
+        "document.bytes": version.receipted.size,
+        "document.storage_key": blob_key(agreement.id, version.receipted.sha256, "pdf"),
         "template.name": version.template,
         "template.version": version.template_version,
         "template.sha256": version.template_sha256,
@@ -184,7 +224,8 @@ def _stated(agreement: Agreement, version: Version, document: bytes | None) -> d
     if version.declarations:
         stated["declarations"] = declared(version)
     if document is not None:
-        stated["document.sha512"] = hashlib.sha512(document).hexdigest()
+        receipted = memoryview(document)[: version.receipted.size]
+        stated["document.sha512"] = hashlib.sha512(receipted).hexdigest()
     for party in version.signers:
         stated[f"signatures.{party.role}.certificate.sha256"] = party.certificate_sha256
     for party, paper in version.papers:
