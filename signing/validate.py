@@ -55,6 +55,7 @@ from signing.model import (
 )
 from signing.pdf import end_of_revision
 from signing.policy import specification
+from signing.structure import check_structure
 from signing.trust import TrustStore
 from signing.verdicts import PAST_MAY_HELP, explain, indication, sub_indication
 
@@ -133,6 +134,7 @@ class _Validation:
             validation_time=at, best_signature_time=at, point_in_time_validation=True
         )
         self.revisions = self._read_revisions()
+        self.faults = check_structure(document, self.signatures, self.revisions)
         self.changes = changes.review(self.reader, self.signatures, document, self.revisions)
         self.proofs = POEManager(current_dt_override=at)
 
@@ -279,6 +281,8 @@ class _Validation:
         """A signature must cover its whole revision, and later changes must be ones it allows."""
         if judgement.outcome.status == AdESFailure.HASH_FAILURE.status:
             return judgement
+        if fault := self.faults.get(signature.field_name):
+            return _Judgement(AdESFailure.FORMAT_FAILURE, judgement.time, fault)
         coverage: SignatureCoverageLevel = cast(Any, signature).coverage
         if coverage < SignatureCoverageLevel.ENTIRE_REVISION:
             return _Judgement(
@@ -286,6 +290,10 @@ class _Validation:
             )
         if not self.changes.permitted_after(signature.signed_revision):
             return _Judgement(AdESFailure.FORMAT_FAILURE, judgement.time, _NOT_PERMITTED)
+        if self.changes.unsettled and judgement.outcome is AdESPassed.OK:
+            return _Judgement(
+                AdESIndeterminate.SIG_CONSTRAINTS_FAILURE, judgement.time, self.changes.unsettled
+            )
         return judgement
 
     def _handlers(self, policy: SignatureValidationSpec) -> Any:
