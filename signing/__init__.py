@@ -71,6 +71,7 @@ from signing.pdf import revisions
 from signing.prepare import prepare
 from signing.rehearsal import rehearse
 from signing.remote import UserAuthorization, needs_person, sign_authorized, start_authorization
+from signing.rendered import Picture, Rasterize, compare_rendered
 from signing.requirements import (
     AssuranceLevel,
     SignerFacts,
@@ -105,8 +106,10 @@ __all__ = [
     "Mechanism",
     "Modification",
     "NotTrusted",
+    "Picture",
     "PreparedRevision",
     "PreparedSignature",
+    "Rasterize",
     "RehearsalFailed",
     "Revision",
     "RevisionBroken",
@@ -133,6 +136,7 @@ __all__ = [
     "check_path",
     "check_revocation",
     "check_signer",
+    "compare_rendered",
     "embed",
     "embed_cms",
     "is_at_hand",

@@ -48,8 +48,9 @@ def review(
     revisions: tuple[Revision, ...],
 ) -> Changes:
     """Compare each revision from the first signed one on with the next, look behind the last, and at the content."""
+    unknown = list(_unknown(reader, signatures))
     if not signatures:
-        return Changes((), None)
+        return Changes(tuple(unknown), None)
     found: list[Modification] = []
     broken: int | None = None
     for number, modifications, holds in _steps(reader, signatures, document, revisions):
@@ -63,16 +64,18 @@ def review(
             Modification("bytes-appended", "Det er lagt til data bak slutten av dokumentet.", False, last)
         )
     doubts = [Modification(code, text, False, last) for code, text in unsettled(reader)]
-    known = {signature.field_name for signature in signatures}
-    doubts += [
-        Modification("signature-unknown", _UNKNOWN.format(name), False, last, field=name)
-        for name, _, _ in enumerate_sig_fields(reader, filled_status=True)
-        if name not in known
-    ]
+    doubts += unknown
     return Changes((*found, *doubts), broken, doubts[0].text if doubts else "")
 
 
-_UNKNOWN = "Signaturen i feltet {} er av et slag som ikke kan kontrolleres."
+def _unknown(reader: PdfFileReader, signatures: list[EmbeddedPdfSignature]) -> Iterator[Modification]:
+    """Signatures of a kind that pyHanko passes over in silence."""
+    known = {signature.field_name for signature in signatures}
+    for name, _, _ in enumerate_sig_fields(reader, filled_status=True):
+        if name not in known:
+            text = f"Signaturen i feltet {name} er av et slag som ikke kan kontrolleres."
+            last = signatures[-1].field_name if signatures else name
+            yield Modification("signature-unknown", text, False, last, field=name)
 
 
 def _steps(

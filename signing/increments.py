@@ -18,7 +18,7 @@ from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 from pyhanko.pdf_utils.xref import read_object_header
 
 from signing.model import Modification
-from signing.objects import look_up, references, write
+from signing.objects import form_fields, look_up, references, write
 
 __all__ = ["filled_references", "review_step"]
 
@@ -207,8 +207,8 @@ def _form_defaults_differ(old: HistoricalResolver, new: HistoricalResolver) -> b
 
 def _changed_fields(old: HistoricalResolver, new: HistoricalResolver) -> Iterator[tuple[str, str]]:
     """Fields that had a value and have another, or show another; a field that was empty may be filled in."""
-    before, touched = _fields(old), {item.idnum for item in new.explicit_refs_in_revision()}
-    for name, field in _fields(new).items():
+    before, touched = form_fields(old), {item.idnum for item in new.explicit_refs_in_revision()}
+    for name, field in form_fields(new).items():
         was = before.get(name)
         if was is None or look_up(field, "/FT") == "/Sig" or look_up(was, "/FT") == "/Sig":
             continue
@@ -220,23 +220,6 @@ def _changed_fields(old: HistoricalResolver, new: HistoricalResolver) -> Iterato
             "/AP" in field and any(number in touched for number, _ in references(field["/AP"]))
         ):
             yield name, "field-appearance-changed"
-
-
-def _fields(resolver: HistoricalResolver) -> dict[str, Any]:
-    """Fields and widgets by full name, and a number where a name says nothing."""
-    form = look_up(resolver.root, "/AcroForm", {})
-    found: dict[str, Any] = {}
-
-    def walk(kids: Any, prefix: str, depth: int) -> None:
-        for index, kid in enumerate(kids):
-            node = kid.get_object()
-            name = f"{prefix}{node['/T']}" if "/T" in node else f"{prefix}{index}"
-            found[name] = node
-            if "/Kids" in node and depth:
-                walk(node["/Kids"], name + ".", depth - 1)
-
-    walk(look_up(form, "/Fields", ()), "", 16)
-    return found
 
 
 def _value(field: Any) -> bytes:

@@ -21,6 +21,7 @@ __all__ = [
     "Indication",
     "Level",
     "Modification",
+    "PagesCompared",
     "PreparedRevision",
     "PreparedSignature",
     "Revision",
@@ -31,6 +32,7 @@ __all__ = [
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
 Level = Literal["B-B", "B-T", "B-LT", "B-LTA"]
+PagesCompared = Literal["same", "different", "not-compared"]
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,8 @@ class ValidationReport:
     document_timestamps: tuple[DocumentTimestampResult, ...] = ()
     modifications: tuple[Modification, ...] = ()
     revisions: tuple[Revision, ...] = field(default=())
+    pages: PagesCompared = "not-compared"
+    """Whether the pages look the same in all signed revisions, see `compare_rendered`."""
 
     @property
     def passed(self) -> bool:

@@ -9,7 +9,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 
 from signing.model import Modification
-from signing.objects import write
+from signing.objects import pages, write
 
 __all__ = ["describe"]
 
@@ -23,7 +23,7 @@ def describe(
             (reference.idnum, reference.generation)
             for reference in reader.xrefs.explicit_refs_in_revision(revision)
         }
-        old_pages, new_pages = list(_pages(old.root["/Pages"])), list(_pages(new.root["/Pages"]))
+        old_pages, new_pages = [node for node, _ in pages(old.root)], [node for node, _ in pages(new.root)]
         if len(new_pages) > len(old_pages):
             yield Modification("page-added", "Det er lagt til sider.", False, after, page=len(old_pages) + 1)
         if len(new_pages) < len(old_pages):
@@ -88,14 +88,6 @@ def _annotations(page: Any) -> dict[tuple[int, int], Any]:
         for entry in page["/Annots"]
         if isinstance(entry, generic.IndirectObject)
     }
-
-
-def _pages(node: Any) -> Iterator[Any]:
-    if "/Kids" not in node:
-        yield node
-        return
-    for kid in node["/Kids"]:
-        yield from _pages(kid.get_object())
 
 
 def _reachable(node: Any, keys: tuple[str, ...], depth: int) -> Iterator[tuple[int, int]]:

@@ -65,7 +65,12 @@ def _six(signature: Any) -> None:
 
 
 def _usf(
-    name: str, what: str, change: Callable[[Any], None], naive: str, pdfsig: str, rule: str = "reading signatures"
+    name: str,
+    what: str,
+    change: Callable[[Any], None],
+    naive: str,
+    pdfsig: str,
+    rule: str = "reading signatures",
 ) -> Attack:
     return Attack(name, _USF, what, _PAPER, _forged(change), naive, pdfsig, rule)
 
@@ -101,7 +106,9 @@ def _own_content(signed: cms.SignedData) -> None:
 def _other_token(ground: Ground) -> bytes:
     """The timestamp token of another signature of the same document."""
     other = next(
-        item for item in tools.reader(ground.document).embedded_regular_signatures if item.field_name != "seal"
+        item
+        for item in tools.reader(ground.document).embedded_regular_signatures
+        if item.field_name != "seal"
     )
     message = cms.ContentInfo.load(tools.contents(ground.sealed))
     signer = message["content"]["signer_infos"][0]

@@ -53,8 +53,7 @@ def _signatures(reader: PdfReader) -> list[Any]:
 def _verifies(document: bytes, signature: Any) -> bool:
     numbers = [int(item) for item in signature["/ByteRange"]]
     covered = b"".join(
-        document[start : start + length]
-        for start, length in zip(numbers[::2], numbers[1::2], strict=True)
+        document[start : start + length] for start, length in zip(numbers[::2], numbers[1::2], strict=True)
     )
     contents = signature["/Contents"]
     encoded = getattr(contents, "original_bytes", contents)
@@ -76,7 +75,9 @@ def _verifies(document: bytes, signature: Any) -> bool:
     signed_bytes = b"\x31" + signer["signed_attrs"].dump()[1:]
     names = signer["sid"].chosen
     return any(
-        _holds(each.chosen, signer["signature_algorithm"], algorithm, signer["signature"].native, signed_bytes)
+        _holds(
+            each.chosen, signer["signature_algorithm"], algorithm, signer["signature"].native, signed_bytes
+        )
         for each in signed["certificates"]
         if each.chosen.serial_number == names["serial_number"].native
     )
@@ -115,14 +116,14 @@ def pdfsig(document: bytes, folder: Path) -> str:
     """
     path = folder / "attack.pdf"
     path.write_bytes(document)
-    found = subprocess.run(
-        ["pdfsig", "-nocert", str(path)], capture_output=True, timeout=60, check=False
-    )
+    found = subprocess.run(["pdfsig", "-nocert", str(path)], capture_output=True, timeout=60, check=False)
     text = found.stdout.decode("utf-8", "replace")
     verdicts = re.findall(r"Signature Validation: (.+)", text)
     verdicts = [item for item in verdicts if item != "Signature has not yet been verified."]
     if not verdicts:
-        return "unsigned" if "does not contain any signatures" in text + found.stderr.decode() else "unreadable"
+        return (
+            "unsigned" if "does not contain any signatures" in text + found.stderr.decode() else "unreadable"
+        )
     if set(verdicts) != {"Signature is Valid."}:
         return "invalid"
     return "valid" if "- Total document signed" in text else "valid in part"

@@ -179,9 +179,7 @@ def _layers(**configuration: Any) -> Edit:
         default = dictionary(Order=array(layer))
         for key, make in configuration.items():
             default[pdf_name(f"/{key}")] = make(layer)
-        writer.root[pdf_name("/OCProperties")] = writer.add_object(
-            dictionary(OCGs=array(layer), D=default)
-        )
+        writer.root[pdf_name("/OCProperties")] = writer.add_object(dictionary(OCGs=array(layer), D=default))
         writer.update_container(resources)
         writer.update_container(node)
         writer.update_root()
@@ -269,7 +267,9 @@ def _shadow(
     return Attack(title, family, what, source, build, naive, pdfsig, rule, code, prepared=prepared, **others)
 
 
-def _waiting(title: str, what: str, build: Any, naive: str, pdfsig: str, code: str, source: str = _PAPER) -> Attack:
+def _waiting(
+    title: str, what: str, build: Any, naive: str, pdfsig: str, code: str, source: str = _PAPER
+) -> Attack:
     return _shadow(
         title, what, build, naive, pdfsig, code, _HIDDEN, source=source,
         indication="INDETERMINATE", sub_indication="SIG_CONSTRAINTS_FAILURE",

@@ -105,7 +105,11 @@ def with_contents(document: bytes, content: bytes) -> bytes:
     """Another CMS in the place of the last one."""
     first, second, _ = last_range(document)
     assert 2 * len(content) <= second - first - 2
-    return document[: first + 1] + content.hex().encode().ljust(second - first - 2, b"0") + document[second - 1 :]
+    return (
+        document[: first + 1]
+        + content.hex().encode().ljust(second - first - 2, b"0")
+        + document[second - 1 :]
+    )
 
 
 def reader(document: bytes) -> PdfFileReader:

@@ -104,7 +104,9 @@ def _other_contents(ground: Ground) -> bytes:
     start = ground.sealed.rindex(b"/Contents", 0, first)
     kept = ground.sealed[start:first]
     assert kept.strip() == b"/Contents"
-    return ground.sealed[:first] + b"<00>/Reason" + ground.sealed[first + 11 : second] + ground.sealed[second:]
+    return (
+        ground.sealed[:first] + b"<00>/Reason" + ground.sealed[first + 11 : second] + ground.sealed[second:]
+    )
 
 
 ATTACKS = (

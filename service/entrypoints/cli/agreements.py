@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.bootstrap import event_file, open_catalogue, open_services, open_trust
+from service.bootstrap import compare_pages, event_file, open_catalogue, open_services, open_trust
 from service.config import Settings
 from service.domain.agreement import SEAL, Agreement, Status, Version
 from service.domain.paper import EXTENSIONS
@@ -260,7 +260,8 @@ def verify(load: LoadSettings, target: str, trust: tuple[Path, ...], as_json: bo
     anchors = TrustStore.from_pem(*trust) if trust else open_trust(settings)
     faults: list[str] = []
     if Path(target).exists():
-        report = validate(Path(target), anchors)
+        document = Path(target).read_bytes()
+        report = compare_pages(document, validate(document, anchors))
     else:
         report, faults = _verify_agreement(settings, target, anchors)
     indication = "TOTAL-FAILED" if faults and report.indication == "TOTAL-PASSED" else report.indication
@@ -282,7 +283,7 @@ def _verify_agreement(
             remedy="See `signert show`.",
         )
     document = open_ledger(settings).get_blob(agreement.id, version.document.sha256, "pdf")
-    report = validate_version(version, document, anchors)
+    report = compare_pages(document, validate_version(version, document, anchors))
     scans = missing_scans(open_ledger(settings), agreement.id, version)
     return report, [*check_against_log(version, document, report), *scans]
 
