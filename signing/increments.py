@@ -145,7 +145,9 @@ def _information(resolver: HistoricalResolver) -> dict[str, Any]:
     trailer = resolver.trailer_view
     if "/Info" not in trailer:
         return {}
-    information = trailer["/Info"]
+    # Not by trailer["/Info"]: pyHanko then gives the one of the newest revision.
+    raw = trailer.raw_get("/Info")
+    information: Any = resolver(raw.reference) if isinstance(raw, generic.IndirectObject) else raw
     return {key: information.raw_get(key) for key in information if key not in _INFO_OF_SAVING}
 
 

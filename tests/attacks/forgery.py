@@ -68,11 +68,10 @@ def _usf(
     name: str,
     what: str,
     change: Callable[[Any], None],
-    naive: str,
-    pdfsig: str,
     rule: str = "reading signatures",
+    sub_indication: str = "FORMAT_FAILURE",
 ) -> Attack:
-    return Attack(name, _USF, what, _PAPER, _forged(change), naive, pdfsig, rule)
+    return Attack(name, _USF, what, _PAPER, _forged(change), rule, sub_indication=sub_indication)
 
 
 # Messages
@@ -130,53 +129,95 @@ def _swapped_message(ground: Ground) -> bytes:
 
 
 def _subfilter(ground: Ground) -> bytes:
-    """A seal of a kind nobody knows, beside a party's signature that is sound."""
-    changed = _forged(_set("/SubFilter", pdf_name("/Signert.unknown")))(ground)
-    return changed
+    """The seal is of a kind nobody knows, beside the parties' signatures, which are sound."""
+
+    def edit(writer: tools.PlainWriter) -> None:
+        signature, reference = next(tools.signatures(writer))
+        signature[pdf_name("/SubFilter")] = pdf_name("/Signert.unknown")
+        writer.mark_update(reference.reference)
+
+    return tools.add(ground.document, edit)
 
 
 ATTACKS = (
-    _usf("byterange-missing", "/ByteRange taken out", _drop("/ByteRange"), "invalid", "?"),
-    _usf("byterange-null", "/ByteRange is null", _set("/ByteRange", generic.NullObject()), "invalid", "?"),
-    _usf("byterange-zeros", "/ByteRange is [0 0 0 0]", _set("/ByteRange", _range(0, 0, 0, 0)), "invalid", "?"),
-    _usf("byterange-negative", "/ByteRange begins before the file", _negative, "?", "?"),
-    _usf("byterange-beyond", "/ByteRange ends behind the file", _whole_file, "?", "?", _STRUCTURE),
-    _usf("byterange-six", "The same bytes in three ranges", _six, "?", "?", _STRUCTURE),
-    _usf("byterange-odd", "/ByteRange has three numbers", _set("/ByteRange", _range(0, 1, 2)), "?", "?"),
-    _usf("contents-missing", "/Contents taken out", _drop("/Contents"), "?", "?"),
-    _usf("contents-null", "/Contents is null", _set("/Contents", generic.NullObject()), "?", "?"),
-    _usf("contents-empty", "/Contents is empty", _set("/Contents", generic.ByteStringObject(b"")), "?", "?"),
-    _usf("contents-zero", "/Contents is one zero", _set("/Contents", generic.ByteStringObject(b"\0")), "?", "?"),
+    _usf("byterange-missing", "/ByteRange taken out", _drop("/ByteRange")),
+    _usf("byterange-null", "/ByteRange is null", _set("/ByteRange", generic.NullObject())),
     _usf(
-        "contents-garbage", "/Contents is no CMS",
-        _set("/Contents", generic.ByteStringObject(b"\x30\x82garbage" * 9)), "?", "?",
+        "byterange-zeros",
+        "/ByteRange is [0 0 0 0]",
+        _set("/ByteRange", _range(0, 0, 0, 0)),
+        "digest",
+        "HASH_FAILURE",
+    ),
+    _usf("byterange-negative", "/ByteRange begins before the file", _negative),
+    _usf("byterange-beyond", "/ByteRange ends behind the file", _whole_file, "digest", "HASH_FAILURE"),
+    _usf("byterange-six", "The same bytes in three ranges", _six, _STRUCTURE),
+    _usf("byterange-odd", "/ByteRange has three numbers", _set("/ByteRange", _range(0, 1, 2))),
+    _usf("contents-missing", "/Contents taken out", _drop("/Contents")),
+    _usf("contents-null", "/Contents is null", _set("/Contents", generic.NullObject())),
+    _usf("contents-empty", "/Contents is empty", _set("/Contents", generic.ByteStringObject(b""))),
+    _usf("contents-zero", "/Contents is one zero", _set("/Contents", generic.ByteStringObject(b"\0"))),
+    _usf(
+        "contents-garbage",
+        "/Contents is no CMS",
+        _set("/Contents", generic.ByteStringObject(b"\x30\x82garbage" * 9)),
     ),
     Attack(
-        "signers-two", _CMS, "A second SignerInfo, whose value is nothing", "RFC 5652 5.1; ISO 32000-2 12.8.3.3",
-        _with_message(_two_signers), "?", "?", _STRUCTURE,
+        "signers-two",
+        _CMS,
+        "A second SignerInfo, whose value is nothing",
+        "RFC 5652 5.1; ISO 32000-2 12.8.3.3",
+        _with_message(_two_signers),
+        _STRUCTURE,
     ),
     Attack(
-        "signers-none", _CMS, "No SignerInfo", "RFC 5652 5.1; ISO 32000-2 12.8.3.3",
-        _with_message(_no_signer), "?", "?", _STRUCTURE,
+        "signers-none",
+        _CMS,
+        "No SignerInfo",
+        "RFC 5652 5.1; ISO 32000-2 12.8.3.3",
+        _with_message(_no_signer),
+        _STRUCTURE,
     ),
     Attack(
-        "content-of-its-own", _CMS, "The CMS carries another content than the document",
-        "EN 319 142-1 4.1; ISO 32000-2 12.8.3.3", _with_message(_own_content), "?", "?", _STRUCTURE,
+        "content-of-its-own",
+        _CMS,
+        "The CMS carries another content than the document",
+        "EN 319 142-1 4.1; ISO 32000-2 12.8.3.3",
+        _with_message(_own_content),
+        _STRUCTURE,
     ),
     Attack(
-        "token-of-another", _CMS, "The timestamp is the one of another signature", "EN 319 122-1 5.3",
-        _other_token, "?", "?", _STRUCTURE,
+        "token-of-another",
+        _CMS,
+        "The timestamp is the one of another signature",
+        "EN 319 122-1 5.3",
+        _other_token,
+        _STRUCTURE,
     ),
     Attack(
-        "contents-padding", _CMS, "Bytes behind the CMS, in the room kept for it", "ISO 32000-2 12.8.1",
-        _padding, "?", "?", _STRUCTURE,
+        "contents-padding",
+        _CMS,
+        "Bytes behind the CMS, in the room kept for it",
+        "ISO 32000-2 12.8.1",
+        _padding,
+        _STRUCTURE,
     ),
     Attack(
-        "signature-of-another", _CMS, "The seal of one document in the place of another's", "ISO 32000-2 12.8.1",
-        _swapped_message, "?", "?", "digest", sub_indication="HASH_FAILURE", prepared=True,
+        "signature-of-another",
+        _CMS,
+        "The seal of one document in the place of another's",
+        "ISO 32000-2 12.8.1",
+        _swapped_message,
+        "digest",
+        sub_indication="HASH_FAILURE",
+        prepared=True,
     ),
     Attack(
-        "subfilter-unknown", _CMS, "Signatures of an unknown kind, which some tools pass over",
-        "ISO 32000-2 12.8.1", _subfilter, "?", "?", _STRUCTURE,
+        "subfilter-unknown",
+        _CMS,
+        "Signatures of an unknown kind, which some tools pass over",
+        "ISO 32000-2 12.8.1",
+        _subfilter,
+        _STRUCTURE,
     ),
-)  # fmt: skip
+)

@@ -30,10 +30,13 @@ def make_ground(fielded: bytes, final: bytes, signers: Signers) -> Ground:
         sealed = embed(prepared, value, revision=unsigned, timestamps=signers.timestamps)
         return signers.with_evidence(sealed, "seal")
 
+    def sign_more(revision: bytes, field: str, by: str) -> bytes:
+        return signers.with_evidence(signers.sign(revision, field, by=by), "seal", "participant")
+
     return Ground(
         document=final,
         sealed=seal(fielded),
         unsigned=fielded,
         seal=seal,
-        sign=lambda revision, field, by: signers.sign(revision, field, by=by),
+        sign=sign_more,
     )

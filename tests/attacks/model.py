@@ -26,10 +26,11 @@ class Ground:
 
 @dataclass(frozen=True)
 class Attack:
-    """One row of the table. `naive` and `pdfsig` are what these say of it, see `tests.attacks.naive`.
+    """One row of the table.
 
-    `indication` and `sub_indication` are ours, and `code` the modification that is named; by the rendered pages where
-    `rendered`. `prepared`: the document was made for it before it was signed.
+    `indication` and `sub_indication` are what we say, `code` the modification that we name, and `rule` where it is
+    caught; by the rendered pages, and not before, where `rendered`. `prepared`: the document was made for it before
+    it was signed, so that there is no such agreement of ours.
     """
 
     name: str
@@ -37,8 +38,6 @@ class Attack:
     what: str
     source: str
     build: Callable[[Ground], bytes]
-    naive: str
-    pdfsig: str
     rule: str
     code: str | None = None
     indication: str = "TOTAL-FAILED"

@@ -30,13 +30,13 @@ def naive(document: bytes) -> str:
         warnings.simplefilter("ignore")
         try:
             signatures = _signatures(PdfReader(BytesIO(document)))
-        except Exception:  # a lenient reader gives any of its errors
+        except Exception:  # noqa: BLE001 - a lenient reader gives any of its errors
             return "unreadable"
         if not signatures:
             return "unsigned"
         try:
             return "valid" if all(_verifies(document, item) for item in signatures) else "invalid"
-        except Exception:
+        except Exception:  # noqa: BLE001
             return "invalid"
 
 
@@ -68,7 +68,6 @@ def _verifies(document: bytes, signature: Any) -> bool:
         digest = hashlib.new(imprint["hash_algorithm"]["algorithm"].native, covered).digest()
         if imprint["hashed_message"].native != digest:
             return False
-        content = info.contents if isinstance(info.contents, bytes) else bytes(info)
         content = bytes(info.parsed.dump())
     if attributes["message_digest"] != hashlib.new(algorithm, content).digest():
         return False

@@ -157,7 +157,7 @@ def _parent_filled(ground: Ground) -> bytes:
 
     sealed = ground.seal(add(ground.unsigned, prepare), 2)
     pages = tools.reader(sealed).root["/Pages"]
-    first = pages.raw_get("/Kids")[0].idnum
+    first = pages["/Kids"].raw_get(0).idnum
     evil = b"<< /Type /Pages /Count 1 /Kids [%d 0 R] /MediaBox [0 0 300 300] /Rotate 180 >>" % first
     return tools.append_raw(sealed, {9000: evil})
 
@@ -215,6 +215,17 @@ def _external(writer: PlainWriter) -> None:
     writer.update_container(node)
 
 
+def _signature_over_text(ground: Ground) -> bytes:
+    """A party's place was made as large as the text, and the party signs."""
+
+    def prepare(writer: PlainWriter) -> None:
+        node, reference = tools.field(writer, "participant")
+        node[pdf_name("/Rect")] = numbers(40, 100, 540, 700)
+        writer.mark_update(reference.reference)
+
+    return ground.sign(ground.seal(add(ground.unsigned, prepare), 2), "participant", "participant")
+
+
 # Certification
 
 
@@ -261,17 +272,15 @@ def _evil(subtype: str) -> Edit:
 
 
 def _shadow(
-    title: str, what: str, build: Any, naive: str, pdfsig: str, code: str | None, rule: str = _DIFFERENCE,
+    title: str, what: str, build: Any, code: str | None, rule: str = _DIFFERENCE,
     *, family: str = _SHADOW, source: str = _PAPER, prepared: bool = True, **others: Any,
 ) -> Attack:  # fmt: skip
-    return Attack(title, family, what, source, build, naive, pdfsig, rule, code, prepared=prepared, **others)
+    return Attack(title, family, what, source, build, rule, code, prepared=prepared, **others)
 
 
-def _waiting(
-    title: str, what: str, build: Any, naive: str, pdfsig: str, code: str, source: str = _PAPER
-) -> Attack:
+def _waiting(title: str, what: str, build: Any, code: str, source: str = _PAPER) -> Attack:
     return _shadow(
-        title, what, build, naive, pdfsig, code, _HIDDEN, source=source,
+        title, what, build, code, _HIDDEN, source=source,
         indication="INDETERMINATE", sub_indication="SIG_CONSTRAINTS_FAILURE",
     )  # fmt: skip
 
@@ -280,59 +289,175 @@ _ATTESTED = "ISO 32000-1 12.8.5"
 _ACTION = {"S": name("JavaScript"), "JS": pdf_string("app.alert(1)")}
 
 ATTACKS = (
-    _shadow("hide", "A cover over the text, taken away after signing", _around(_overlay, _overlay_gone), "?", "?",
-            "page-changed"),
-    _shadow("replace-font", "A font replaced: the same text, other letters", _around(lambda _: None, _font_replaced),
-            "?", "?", "page-changed"),
-    _shadow("replace-value", "Another value in a field that had one",
-            _around(_text_field("10", _SMALL, _TEN), _fill("900 000", _MANY)), "?", "?", "field-changed",
-            _INCREMENTS),
-    _shadow("replace-look", "A field keeps its value and shows another",
-            _around(_text_field("10", _SMALL, _TEN), _fill(None, _MANY)), "?", "?", "field-appearance-changed",
-            _INCREMENTS),
-    _shadow("fill-over-text", "An empty field that lies over the text is filled in, as the seal permits",
-            _around(_text_field(None, _OVER_TEXT, b""), _fill("x", b"1 1 1 rg 0 0 500 450 re f")), "?", "?",
-            "page-looks-different", "rendered pages", rendered=True),
-    _shadow("form-defaults", "Fields are shown anew, with another font",
-            _around(_text_field("10", _SMALL, _TEN), _defaults), "?", "?", "form-changed", _INCREMENTS),
-    _shadow("hide-and-replace", "Another page lies in the signed bytes, and comes to be listed", _two_documents, "?",
-            "?", "page-changed"),
-    _shadow("parent-filled", "What a page's /Parent pointed to is defined after signing", _parent_filled, "?", "?",
-            "reference-filled", _INCREMENTS),
-    _shadow("layer-switched", "A prepared layer, off when signed, switched on",
-            _around(_layers(OFF=lambda layer: array(layer)), _layer_on), "?", "?", "layers-changed"),
-    _waiting("layer-prepared", "A layer that is off, for the reader to switch on",
-             _around(_layers(OFF=lambda layer: array(layer))), "?", "?", "hidden-layer"),
-    _waiting("layer-for-print", "A layer that shows on paper, not on screen",
-             _around(_layers(AS=_by_print)), "?", "?", "hidden-layer", _ATTESTED),
-    _waiting("script-prepared", "A script that was there when it was signed", _around(_open_action(**_ACTION)), "?",
-             "?", "active-content", _ATTESTED),
-    _waiting("layer-by-action", "An action that switches a layer when the document opens",
-             _around(_open_action(S=name("SetOCGState"), State=array(name("Toggle")))), "?", "?", "active-content",
-             _ATTESTED),
-    _waiting("external-content", "A page's content stands in another file", _around(_external), "?", "?",
-             "external-content", _ATTESTED),
-    _shadow("evil-annotation", "EAA: a note that looks like text, where form filling is permitted (P=2)",
-            _around(lambda _: None, _evil("FreeText")), "?", "?", "annotation-added", family=_CERTIFICATION,
-            source=_CERTIFIED),
-    _shadow("evil-annotation-permitted", "EAA: the same where notes are permitted (P=3)",
-            _around(lambda _: None, _evil("FreeText"), 3), "?", "?", "annotation-added", family=_CERTIFICATION,
-            source=_CERTIFIED),
-    _shadow("evil-stamp", "EAA: a stamp over the text (P=3)", _around(lambda _: None, _evil("Stamp"), 3), "?", "?",
-            "annotation-added", family=_CERTIFICATION, source=_CERTIFIED),
-    _shadow("sneaky-field", "SSA: a new, empty signature field whose look covers the text (P=2)",
-            _around(lambda _: None, _new_signature_field(filled=False)), "?", "?", None, family=_CERTIFICATION,
-            source=_CERTIFIED),
-    _shadow("sneaky-signature", "SSA: the same with a signature nobody can check (P=3)",
-            _around(lambda _: None, _new_signature_field(filled=True), 3), "?", "?", None, family=_CERTIFICATION,
-            source=_CERTIFIED),
-    Attack("stranger-signs", _CERTIFICATION, "SSA: a stranger signs in a party's field", _CERTIFIED,
-           lambda g: g.sign(g.sealed, "participant", "stranger"), "?", "?", "trust", indication="INDETERMINATE",
-           sub_indication="NO_CERTIFICATE_CHAIN_FOUND", prepared=True),
-    _shadow("certification-removed", "/Perms taken out: no longer certified",
-            lambda g: add(g.document, _perms_removed), "?", "?", None, family=_CERTIFICATION, source=_CERTIFIED,
-            prepared=False),
-    _shadow("certification-replaced", "/Perms points to a copy that forbids nothing",
-            lambda g: add(g.document, _perms_other), "?", "?", None, family=_CERTIFICATION, source=_CERTIFIED,
-            prepared=False),
-)  # fmt: skip
+    _shadow(
+        "hide",
+        "A cover over the text, taken away after signing",
+        _around(_overlay, _overlay_gone),
+        "page-changed",
+    ),
+    _shadow(
+        "replace-font",
+        "A font replaced: the same text, other letters",
+        _around(lambda _: None, _font_replaced),
+        "page-changed",
+    ),
+    _shadow(
+        "replace-value",
+        "Another value in a field that had one",
+        _around(_text_field("10", _SMALL, _TEN), _fill("900 000", _MANY)),
+        "field-changed",
+        _INCREMENTS,
+    ),
+    _shadow(
+        "replace-look",
+        "A field keeps its value and shows another",
+        _around(_text_field("10", _SMALL, _TEN), _fill(None, _MANY)),
+        "field-appearance-changed",
+        _INCREMENTS,
+    ),
+    _shadow(
+        "fill-over-text",
+        "An empty field that lies over the text is filled in, as the seal permits",
+        _around(_text_field(None, _OVER_TEXT, b""), _fill("x", b"1 1 1 rg 0 0 500 450 re f")),
+        "page-looks-different",
+        "rendered pages",
+        rendered=True,
+    ),
+    _shadow(
+        "signature-over-text",
+        "A party's place is as large as the text, and the party's signature covers it",
+        _signature_over_text,
+        "page-looks-different",
+        "rendered pages",
+        rendered=True,
+    ),
+    _shadow(
+        "form-defaults",
+        "Fields are shown anew, with another font",
+        _around(_text_field("10", _SMALL, _TEN), _defaults),
+        "form-changed",
+        _INCREMENTS,
+    ),
+    _shadow(
+        "hide-and-replace",
+        "Another page lies in the signed bytes, and comes to be listed",
+        _two_documents,
+        "page-changed",
+    ),
+    _shadow(
+        "parent-filled",
+        "What a page's /Parent pointed to is defined after signing",
+        _parent_filled,
+        "reference-filled",
+        _INCREMENTS,
+    ),
+    _shadow(
+        "layer-switched",
+        "A prepared layer, off when signed, switched on",
+        _around(_layers(OFF=array), _layer_on),
+        "layers-changed",
+    ),
+    _waiting(
+        "layer-prepared",
+        "A layer that is off, for the reader to switch on",
+        _around(_layers(OFF=array)),
+        "hidden-layer",
+    ),
+    _waiting(
+        "layer-for-print",
+        "A layer that shows on paper, not on screen",
+        _around(_layers(AS=_by_print)),
+        "hidden-layer",
+        _ATTESTED,
+    ),
+    _waiting(
+        "script-prepared",
+        "A script that was there when it was signed",
+        _around(_open_action(**_ACTION)),
+        "active-content",
+        _ATTESTED,
+    ),
+    _waiting(
+        "layer-by-action",
+        "An action that switches a layer when the document opens",
+        _around(_open_action(S=name("SetOCGState"), State=array(name("Toggle")))),
+        "active-content",
+        _ATTESTED,
+    ),
+    _waiting(
+        "external-content",
+        "A page's content stands in another file",
+        _around(_external),
+        "external-content",
+        _ATTESTED,
+    ),
+    _shadow(
+        "evil-annotation",
+        "EAA: a note that looks like text, where form filling is permitted (P=2)",
+        _around(lambda _: None, _evil("FreeText")),
+        "annotation-added",
+        family=_CERTIFICATION,
+        source=_CERTIFIED,
+    ),
+    _shadow(
+        "evil-annotation-permitted",
+        "EAA: the same where notes are permitted (P=3)",
+        _around(lambda _: None, _evil("FreeText"), 3),
+        "annotation-added",
+        family=_CERTIFICATION,
+        source=_CERTIFIED,
+    ),
+    _shadow(
+        "evil-stamp",
+        "EAA: a stamp over the text (P=3)",
+        _around(lambda _: None, _evil("Stamp"), 3),
+        "annotation-added",
+        family=_CERTIFICATION,
+        source=_CERTIFIED,
+    ),
+    _shadow(
+        "sneaky-field",
+        "SSA: a new, empty signature field whose look covers the text (P=2)",
+        _around(lambda _: None, _new_signature_field(filled=False)),
+        None,
+        family=_CERTIFICATION,
+        source=_CERTIFIED,
+    ),
+    _shadow(
+        "sneaky-signature",
+        "SSA: the same with a signature nobody can check (P=3)",
+        _around(lambda _: None, _new_signature_field(filled=True), 3),
+        None,
+        family=_CERTIFICATION,
+        source=_CERTIFIED,
+    ),
+    Attack(
+        "stranger-signs",
+        _CERTIFICATION,
+        "SSA: a stranger signs in a party's field",
+        _CERTIFIED,
+        lambda g: g.sign(g.sealed, "participant", "stranger"),
+        "trust",
+        indication="INDETERMINATE",
+        sub_indication="NO_CERTIFICATE_CHAIN_FOUND",
+        prepared=True,
+    ),
+    _shadow(
+        "certification-removed",
+        "/Perms taken out: no longer certified",
+        lambda g: add(g.document, _perms_removed),
+        None,
+        family=_CERTIFICATION,
+        source=_CERTIFIED,
+        prepared=False,
+    ),
+    _shadow(
+        "certification-replaced",
+        "/Perms points to a copy that forbids nothing",
+        lambda g: add(g.document, _perms_other),
+        None,
+        family=_CERTIFICATION,
+        source=_CERTIFIED,
+        prepared=False,
+    ),
+)

@@ -71,7 +71,7 @@ def _second_range_moved(ground: Ground) -> bytes:
 
 def _padding_kept(ground: Ground) -> bytes:
     """As long a /Contents as before, zeros and all, so that only what follows it is new."""
-    first, second, end = tools.last_range(ground.document)
+    first, second, _ = tools.last_range(ground.document)
     # Room for what follows is taken of the zeros.
     return _moved(ground.document, ground.document[first : second - 9001] + b">")
 
@@ -98,36 +98,37 @@ def _escaped(byte: int) -> bytes:
     return b"\\%03o" % byte if byte in b"()\\\r\n" else bytes([byte])
 
 
-def _other_contents(ground: Ground) -> bytes:
-    """The gap holds the signature as a comment's worth of another entry, and /Contents stands in front."""
-    first, second, _ = tools.last_range(ground.sealed)
-    start = ground.sealed.rindex(b"/Contents", 0, first)
-    kept = ground.sealed[start:first]
-    assert kept.strip() == b"/Contents"
-    return (
-        ground.sealed[:first] + b"<00>/Reason" + ground.sealed[first + 11 : second] + ground.sealed[second:]
-    )
-
-
 ATTACKS = (
     Attack(
-        "second-range-moved", _SWA, "The second range moved to the end, other objects between", _PAPER,
-        _second_range_moved, "?", "?", _STRUCTURE,
+        "second-range-moved",
+        _SWA,
+        "The second range moved to the end, other objects between",
+        _PAPER,
+        _second_range_moved,
+        _STRUCTURE,
     ),
     Attack(
-        "second-range-moved-padded", _SWA, "The same, with the padding of /Contents kept", _PAPER,
-        _padding_kept, "?", "?", _STRUCTURE,
+        "second-range-moved-padded",
+        _SWA,
+        "The same, with the padding of /Contents kept",
+        _PAPER,
+        _padding_kept,
+        _STRUCTURE,
     ),
     Attack(
-        "entries-in-the-gap", _SWA, "Entries of the dictionary in the room of the padding", _PAPER,
-        _entries_in_the_gap, "?", "?", _STRUCTURE,
+        "entries-in-the-gap",
+        _SWA,
+        "Entries of the dictionary in the room of the padding",
+        _PAPER,
+        _entries_in_the_gap,
+        _STRUCTURE,
     ),
     Attack(
-        "literal-contents", _SWA, "/Contents as a literal string, entries in the room that this saves", _PAPER,
-        _literal_contents, "?", "?", _STRUCTURE,
+        "literal-contents",
+        _SWA,
+        "/Contents as a literal string, entries in the room that this saves",
+        _PAPER,
+        _literal_contents,
+        _STRUCTURE,
     ),
-    Attack(
-        "contents-renamed", _SWA, "The gap's signature belongs to another entry", _PAPER, _other_contents,
-        "?", "?", _STRUCTURE,
-    ),
-)  # fmt: skip
+)
