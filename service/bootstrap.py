@@ -24,6 +24,7 @@ from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.steps import Capability
 from service.domain.template import Finding, Template
 from service.domain.template_diff import Change, WordVersion
+from service.errors import RenderFailed
 from service.transport import Broker
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
-    from signing import Credential, TrustStore
+    from signing import Credential, TrustStore, ValidationReport
 
 __all__ = [
     "check_store",
+    "compare_pages",
     "compare_templates",
     "event_file",
     "event_publisher",
@@ -180,6 +182,18 @@ def page_pictures(pdf: bytes, *, dots_per_inch: int) -> Sequence[bytes]:
     from service.adapters.pdf import page_pictures
 
     return page_pictures(pdf, dots_per_inch=dots_per_inch)
+
+
+def compare_pages(document: bytes, report: ValidationReport) -> ValidationReport:
+    """The report with what the pages look like in all signed revisions; as it was, where they cannot be drawn here."""
+    from service.adapters.pdf import can_rasterize, rasterize
+    from signing import compare_rendered
+
+    if not can_rasterize():
+        return report
+    with contextlib.suppress(RenderFailed):
+        return compare_rendered(document, report, rasterize)
+    return report
 
 
 def compare_templates(

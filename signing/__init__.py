@@ -81,6 +81,7 @@ from signing.pdf import revisions
 from signing.prepare import prepare
 from signing.rehearsal import rehearse
 from signing.remote import UserAuthorization, needs_person, sign_authorized, start_authorization
+from signing.rendered import Picture, Rasterize, compare_rendered
 from signing.requirements import (
     AssuranceLevel,
     SignerFacts,
@@ -120,8 +121,10 @@ __all__ = [
     "Mechanism",
     "Modification",
     "NotTrusted",
+    "Picture",
     "PreparedRevision",
     "PreparedSignature",
+    "Rasterize",
     "RehearsalFailed",
     "Revision",
     "RevisionBroken",
@@ -153,6 +156,7 @@ __all__ = [
     "check_path",
     "check_revocation",
     "check_signer",
+    "compare_rendered",
     "credential_ends",
     "detached_lifetime",
     "document_lifetime",

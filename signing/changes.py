@@ -1,17 +1,14 @@
 """What was changed between the revisions of a signed document, and whether the signatures allow it.
 
-Each revision is compared with the one before it by pyHanko's difference analysis (ISO 32000-1 12.8.2.2); where that
-finds more than filled-in forms and validation material, this names what was touched.
+Each revision is compared with the one before it by pyHanko's difference analysis (ISO 32000-1 12.8.2.2), and held to
+rules of our own where that allows more than an agreement can bear; `touched` then names what was changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
 
-from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 from pyhanko.sign.diff_analysis import (
     DEFAULT_DIFF_POLICY,
@@ -19,10 +16,13 @@ from pyhanko.sign.diff_analysis import (
     ModificationLevel,
     SuspiciousModification,
 )
-from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
+from pyhanko.sign.fields import FieldMDPSpec, MDPPerm, enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
+from signing.hidden import unsettled
+from signing.increments import filled_references, review_step
 from signing.model import Modification, Revision
+from signing.touched import describe
 
 __all__ = ["Changes", "review"]
 
@@ -34,6 +34,8 @@ class Changes:
     modifications: tuple[Modification, ...]
     broken_after: int | None
     """The last revision that still is as its signatures allow, when a later one is not."""
+    unsettled: str = ""
+    """In words, why the document may show something else than was signed, with nothing changed in it."""
 
     def permitted_after(self, revision: int) -> bool:
         return self.broken_after is None or revision > self.broken_after
@@ -45,43 +47,100 @@ def review(
     document: bytes,
     revisions: tuple[Revision, ...],
 ) -> Changes:
-    """Compare each revision from the first signed one on with the next, and look behind the last."""
+    """Compare each revision from the first signed one on with the next, look behind the last, and at the content."""
+    unknown = list(_unknown(reader, signatures))
     if not signatures:
-        return Changes((), None)
-    first = min(signature.signed_revision for signature in signatures)
-    filled = {signature.field_name: signature.signed_revision for signature in signatures}
+        return Changes(tuple(unknown), None)
     found: list[Modification] = []
     broken: int | None = None
-    for number in range(first, reader.xrefs.total_revisions - 1):
-        before = [signature for signature in signatures if signature.signed_revision <= number]
-        after_field = before[-1].field_name
-        forbidding = any(signature.docmdp_level == MDPPerm.NO_CHANGES for signature in before)
-        old, new = reader.get_historical_resolver(number), reader.get_historical_resolver(number + 1)
-        outcome = _compare(before, old, new)
-        if isinstance(outcome, DiffResult) and outcome.modification_level <= ModificationLevel.LTA_UPDATES:
-            continue
-        filling = (
-            isinstance(outcome, DiffResult) and outcome.modification_level == ModificationLevel.FORM_FILLING
-        )
-        if isinstance(outcome, DiffResult) and filling and not forbidding:
-            found.extend(
-                Modification("field-filled", f"Feltet {name} er fylt ut.", True, after_field, field=name)
-                for name in sorted(outcome.changed_form_fields)
-                if filled.get(name) != number + 1
-            )
-            continue
-        broken = number
-        touched = list(_describe(reader, number + 1, old, new, after_field))
-        found.extend(
-            touched or [Modification("other", "Dokumentet er endret etter signering.", False, after_field)]
-        )
+    for number, modifications, holds in _steps(reader, signatures, document, revisions):
+        found.extend(modifications)
+        if not holds:
+            broken = number
+    last = signatures[-1].field_name
     if document[revisions[-1].length :].strip():
         broken = revisions[-1].number
-        last = signatures[-1].field_name
         found.append(
             Modification("bytes-appended", "Det er lagt til data bak slutten av dokumentet.", False, last)
         )
-    return Changes(tuple(found), broken)
+    doubts = [Modification(code, text, False, last) for code, text in unsettled(reader)]
+    doubts += unknown
+    return Changes((*found, *doubts), broken, doubts[0].text if doubts else "")
+
+
+def _unknown(reader: PdfFileReader, signatures: list[EmbeddedPdfSignature]) -> Iterator[Modification]:
+    """Signatures of a kind that pyHanko passes over in silence."""
+    known = {signature.field_name for signature in signatures}
+    for name, _, _ in enumerate_sig_fields(reader, filled_status=True):
+        if name not in known:
+            text = f"Signaturen i feltet {name} er av et slag som ikke kan kontrolleres."
+            last = signatures[-1].field_name if signatures else name
+            yield Modification("signature-unknown", text, False, last, field=name)
+
+
+def _steps(
+    reader: PdfFileReader,
+    signatures: list[EmbeddedPdfSignature],
+    document: bytes,
+    revisions: tuple[Revision, ...],
+) -> Iterator[tuple[int, list[Modification], bool]]:
+    """For each revision from the first signed one on: what the next changed, and whether that is allowed."""
+    first = min(signature.signed_revision for signature in signatures)
+    filled = {signature.field_name: signature.signed_revision for signature in signatures}
+    prepared = filled_references(reader, first)
+    before: list[EmbeddedPdfSignature] = []
+    for number in range(first, reader.xrefs.total_revisions - 1):
+        before = [signature for signature in signatures if signature.signed_revision <= number]
+        after_field = before[-1].field_name
+        old, new = reader.get_historical_resolver(number), reader.get_historical_resolver(number + 1)
+        further = _further(
+            document,
+            (revisions[number].length, revisions[number + 1].length),
+            old,
+            new,
+            after=after_field,
+        )
+        if prepared.get(number + 1):
+            text = "Et innhold som det ble vist til før signering, er lagt til etterpå."
+            further.append(Modification("reference-filled", text, False, after_field))
+        outcome = _compare(before, old, new)
+        if isinstance(outcome, DiffResult) and _is_allowed(outcome, before):
+            names = sorted(outcome.changed_form_fields)
+            changed = {item.field for item in further}
+            filling = [
+                Modification("field-filled", f"Feltet {name} er fylt ut.", True, after_field, field=name)
+                for name in names
+                if filled.get(name) != number + 1 and name not in changed
+            ]
+            yield number, [*filling, *further], not further
+            continue
+        touched = list(describe(reader, number + 1, old, new, after_field))
+        if not touched and not further:
+            touched = [Modification("other", "Dokumentet er endret etter signering.", False, after_field)]
+        codes = {item.code for item in touched}
+        yield number, [*touched, *(item for item in further if item.code not in codes)], False
+
+
+def _is_allowed(outcome: DiffResult, before: list[EmbeddedPdfSignature]) -> bool:
+    if outcome.modification_level <= ModificationLevel.LTA_UPDATES:
+        return True
+    forbidding = any(signature.docmdp_level == MDPPerm.NO_CHANGES for signature in before)
+    return outcome.modification_level == ModificationLevel.FORM_FILLING and not forbidding
+
+
+def _further(
+    document: bytes,
+    span: tuple[int, int],
+    old: HistoricalResolver,
+    new: HistoricalResolver,
+    *,
+    after: str,
+) -> list[Modification]:
+    try:
+        return list(review_step(document, span, old, new, after=after))
+    # The revision may be malformed in any way, and one that cannot be read is a change.
+    except Exception:  # noqa: BLE001
+        return [Modification("unreadable", "En senere endring av dokumentet kan ikke leses.", False, after)]
 
 
 def _compare(
@@ -98,124 +157,3 @@ def _compare(
     except Exception as error:  # noqa: BLE001
         return error
     return level
-
-
-def _describe(
-    reader: PdfFileReader, revision: int, old: HistoricalResolver, new: HistoricalResolver, after: str
-) -> Iterator[Modification]:
-    """What the revision touched, for people and machines."""
-    try:
-        touched = {
-            (reference.idnum, reference.generation)
-            for reference in reader.xrefs.explicit_refs_in_revision(revision)
-        }
-        old_pages, new_pages = list(_pages(old.root["/Pages"])), list(_pages(new.root["/Pages"]))
-        if len(new_pages) > len(old_pages):
-            yield Modification("page-added", "Det er lagt til sider.", False, after, page=len(old_pages) + 1)
-        if len(new_pages) < len(old_pages):
-            yield Modification("page-removed", "Det er fjernet sider.", False, after)
-        for index, (before, page) in enumerate(zip(old_pages, new_pages, strict=False), start=1):
-            yield from _describe_page(index, before, page, touched, after)
-        for key, code, text in (
-            ("/Metadata", "metadata-changed", "Dokumentets metadata er endret."),
-            ("/StructTreeRoot", "structure-changed", "Dokumentets struktur er endret."),
-            ("/OpenAction", "action-changed", "Det som skjer når dokumentet åpnes, er endret."),
-            ("/Names", "names-changed", "Vedlegg eller navn i dokumentet er endret."),
-            ("/OCProperties", "layers-changed", "Dokumentets lag er endret."),
-        ):
-            if _print(old.root, key) != _print(new.root, key) or _reference(new.root, key) in touched:
-                yield Modification(code, text, False, after)
-    # The revision may be malformed in any way; that it changed something has been found already.
-    except Exception:  # noqa: BLE001
-        yield Modification("unreadable", "En senere endring av dokumentet kan ikke leses.", False, after)
-
-
-def _describe_page(
-    index: int, before: Any, page: Any, touched: set[tuple[int, int]], after: str
-) -> Iterator[Modification]:
-    content = any(
-        _print(before, key) != _print(page, key)
-        for key in ("/Contents", "/Resources", "/MediaBox", "/CropBox", "/Rotate")
-    )
-    if not content:
-        content = any(reference in touched for reference in _reachable(page, ("/Contents", "/Resources"), 4))
-    if content:
-        yield Modification("page-changed", f"Innholdet på side {index} er endret.", False, after, page=index)
-    old_notes, new_notes = _annotations(before), _annotations(page)
-    for reference in new_notes.keys() - old_notes.keys():
-        if not _is_signature(new_notes[reference]):
-            yield Modification(
-                "annotation-added", f"Det er lagt til en merknad på side {index}.", False, after, page=index
-            )
-    for _ in old_notes.keys() - new_notes.keys():
-        yield Modification(
-            "annotation-removed", f"En merknad på side {index} er fjernet.", False, after, page=index
-        )
-    for reference in old_notes.keys() & new_notes.keys():
-        old_note, note = old_notes[reference], new_notes[reference]
-        if _is_signature(note) and "/V" not in old_note:
-            continue
-        deep = any(item in touched for item in _reachable(note, ("/AP",), 5))
-        if deep or _bytes(old_note) != _bytes(note):
-            yield Modification(
-                "annotation-changed", f"En merknad på side {index} er endret.", False, after, page=index
-            )
-
-
-def _is_signature(annotation: Any) -> bool:
-    return "/FT" in annotation and annotation["/FT"] == "/Sig"
-
-
-def _annotations(page: Any) -> dict[tuple[int, int], Any]:
-    if "/Annots" not in page:
-        return {}
-    return {
-        (entry.idnum, entry.generation): entry.get_object()
-        for entry in page["/Annots"]
-        if isinstance(entry, generic.IndirectObject)
-    }
-
-
-def _pages(node: Any) -> Iterator[Any]:
-    if "/Kids" not in node:
-        yield node
-        return
-    for kid in node["/Kids"]:
-        yield from _pages(kid.get_object())
-
-
-def _reachable(node: Any, keys: tuple[str, ...], depth: int) -> Iterator[tuple[int, int]]:
-    """References below some entries of a dictionary, a few levels down."""
-    for key in keys:
-        if key in node:
-            yield from _references(node.raw_get(key), depth)
-
-
-def _references(value: Any, depth: int) -> Iterator[tuple[int, int]]:
-    if depth == 0:
-        return
-    if isinstance(value, generic.IndirectObject):
-        yield value.idnum, value.generation
-        yield from _references(value.get_object(), depth - 1)
-    elif isinstance(value, generic.DictionaryObject):
-        for key, item in value.items():
-            if key not in ("/Parent", "/P"):
-                yield from _references(item, depth)
-    elif isinstance(value, generic.ArrayObject):
-        for item in value:
-            yield from _references(item, depth)
-
-
-def _reference(node: Any, key: str) -> tuple[int, int] | None:
-    value = node.raw_get(key) if key in node else None
-    return (value.idnum, value.generation) if isinstance(value, generic.IndirectObject) else None
-
-
-def _print(node: Any, key: str) -> bytes:
-    return _bytes(node.raw_get(key)) if key in node else b""
-
-
-def _bytes(value: Any) -> bytes:
-    output = BytesIO()
-    value.write_to_stream(output, None)
-    return output.getvalue()

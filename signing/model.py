@@ -23,6 +23,7 @@ __all__ = [
     "Indication",
     "Level",
     "Modification",
+    "PagesCompared",
     "PreparedRevision",
     "PreparedSignature",
     "Revision",
@@ -36,6 +37,7 @@ __all__ = [
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
 Level = Literal["B-B", "B-T", "B-LT", "B-LTA"]
+PagesCompared = Literal["same", "different", "not-compared"]
 
 
 @dataclass(frozen=True)
@@ -353,6 +355,8 @@ class ValidationReport:
     """Name of the algorithm policy that was applied."""
     limit: str | None = None
     """Which of the `Limits` the document exceeds, when that is why there is no better verdict."""
+    pages: PagesCompared = "not-compared"
+    """Whether the pages look the same in all signed revisions, see `compare_rendered`."""
 
     @property
     def passed(self) -> bool:

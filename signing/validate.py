@@ -60,6 +60,7 @@ from signing.model import (
 from signing.past import past_validation
 from signing.pdf import end_of_revision
 from signing.policy import specification
+from signing.structure import check_structure
 from signing.trust import TrustStore
 from signing.verdicts import PAST_MAY_HELP, explain, indication, not_readable, over_limit, sub_indication
 
@@ -173,6 +174,7 @@ class _Validation:
             validation_time=at, best_signature_time=at, point_in_time_validation=True
         )
         self.revisions = self._read_revisions()
+        self.faults = check_structure(document, self.signatures, self.revisions)
         self.changes = changes.review(self.reader, self.signatures, document, self.revisions)
         self.proofs = POEManager(current_dt_override=at)
 
@@ -341,12 +343,17 @@ class _Validation:
         """A signature must cover its whole revision, and later changes must be ones it allows."""
         if judgement.outcome.status == AdESFailure.HASH_FAILURE.status:
             return judgement
+        if fault := self.faults.get(signature.field_name):
+            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=fault)
         coverage: SignatureCoverageLevel = cast(Any, signature).coverage
         if coverage < SignatureCoverageLevel.ENTIRE_REVISION:
             note = "Signaturen dekker ikke hele dokumentet."
             return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=note)
         if not self.changes.permitted_after(signature.signed_revision):
             return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=_NOT_PERMITTED)
+        if self.changes.unsettled and judgement.outcome is AdESPassed.OK:
+            outcome = AdESIndeterminate.SIG_CONSTRAINTS_FAILURE
+            return replace(judgement, outcome=outcome, note=self.changes.unsettled)
         return judgement
 
     def _handlers(self, policy: SignatureValidationSpec) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,43 @@ class Signers:
 
     def augment(self, revision: bytes) -> bytes:
         return augment(revision, trust=self.trust, timestamps=self.timestamps, collector=self.collector)
+
+    def with_evidence(self, signed: bytes, *labels: str) -> bytes:
+        """Evidence put into the document by hand, with no timestamp over it: OCSP for the labels, the CRL, the chain."""
+        import requests
+        from asn1crypto import crl, ocsp, pem, x509
+        from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+        from pyhanko.sign.validation.dss import DocumentSecurityStore
+
+        def certificate(label: str) -> x509.Certificate:
+            return x509.Certificate.load(pem.unarmor(self.pki.certificate_pem(label).read_bytes())[2])
+
+        issuer = certificate("interm")
+        answers = []
+        for label in labels:
+            identifier = {
+                "hash_algorithm": {"algorithm": "sha1"},
+                "issuer_name_hash": issuer.subject.sha1,
+                "issuer_key_hash": issuer.public_key.sha1,
+                "serial_number": certificate(label).serial_number,
+            }
+            question = ocsp.OCSPRequest({"tbs_request": {"request_list": [{"req_cert": identifier}]}})
+            address = f"{self.pki.url}/test/ocsp/interm"
+            answers.append(
+                ocsp.OCSPResponse.load(requests.post(address, data=question.dump(), timeout=5).content)
+            )
+        listing = requests.get(f"{self.pki.url}/test/crls/root/latest.crl", timeout=5).content
+        writer = IncrementalPdfFileWriter(BytesIO(signed))
+        DocumentSecurityStore.supply_dss_in_writer(
+            writer,
+            None,
+            certs=[issuer, certificate("root"), certificate("ocsp"), certificate("tsa")],
+            ocsps=answers,
+            crls=[crl.CertificateList.load(listing)],
+        )
+        output = BytesIO()
+        writer.write(output)
+        return output.getvalue()
 
 
 @pytest.fixture(scope="session")

@@ -259,9 +259,7 @@ def _drafted(
     reason = version.schedule.reason
 
     def store(body: bytes, extension: str) -> FileFacts:
-        sha256 = ledger.put_blob(
-            agreement.id, body, extension, archived=True, until=agreement.versions[version - 1].kept_until
-        )
+        sha256 = ledger.put_blob(agreement.id, body, extension, archived=True, until=version.kept_until)
         return file_facts(blob_key(agreement.id, sha256, extension), body)
 
     files = {"document": store(document, "pdf"), "receipt_pdf": store(receipt_pdf, "pdf")}

@@ -137,16 +137,7 @@ def test_any_damage_gets_a_verdict(final: bytes, signers: Signers, data: st.Data
     put = data.draw(st.binary(max_size=12))
     damaged = final[:at] + put + final[at + size :]
     report = validate(damaged, signers.trust)
-    harmless = damaged == final or _is_unused_space(final, at, size, put)
-    assert report.passed is False or harmless
-
-
-def _is_unused_space(final: bytes, at: int, size: int, put: bytes) -> bool:
-    """Zeros after a signature within its place are covered by no signature of their own revision; with the next
-    revision's signature they are. Only those of the last timestamp can change unseen.
-    """
-    last = final.rindex(b"/Contents <")
-    return size == len(put) and at > last and at + size < final.index(b">", last)
+    assert report.passed is False or damaged == final
 
 
 # Changes added after signing
@@ -332,49 +323,14 @@ def test_timestamp_of_a_stranger_counts_for_nothing(fielded: bytes, signers: Sig
     assert signature.level == "B-B"
 
 
-def _with_evidence(signed: bytes, signers: Signers, *labels: str) -> bytes:
-    """Evidence put into the document by hand: OCSP responses for the labels, the CRL, the chain."""
-    import requests
-    from asn1crypto import crl, ocsp, pem, x509
-    from pyhanko.sign.validation.dss import DocumentSecurityStore
-
-    def certificate(label: str) -> x509.Certificate:
-        return x509.Certificate.load(pem.unarmor(signers.pki.certificate_pem(label).read_bytes())[2])
-
-    issuer = certificate("interm")
-    answers = []
-    for label in labels:
-        identifier = {
-            "hash_algorithm": {"algorithm": "sha1"},
-            "issuer_name_hash": issuer.subject.sha1,
-            "issuer_key_hash": issuer.public_key.sha1,
-            "serial_number": certificate(label).serial_number,
-        }
-        question = ocsp.OCSPRequest({"tbs_request": {"request_list": [{"req_cert": identifier}]}})
-        body = requests.post(f"{signers.pki.url}/test/ocsp/interm", data=question.dump(), timeout=5).content
-        answers.append(ocsp.OCSPResponse.load(body))
-    listing = requests.get(f"{signers.pki.url}/test/crls/root/latest.crl", timeout=5).content
-    writer = IncrementalPdfFileWriter(BytesIO(signed))
-    DocumentSecurityStore.supply_dss_in_writer(
-        writer,
-        None,
-        certs=[issuer, certificate("root"), certificate("ocsp"), certificate("tsa")],
-        ocsps=answers,
-        crls=[crl.CertificateList.load(listing)],
-    )
-    output = BytesIO()
-    writer.write(output)
-    return output.getvalue()
-
-
 def test_evidence_without_document_timestamp_is_b_lt(fielded: bytes, signers: Signers) -> None:
-    signed = _with_evidence(signers.sign(fielded, "participant"), signers, "participant")
+    signed = signers.with_evidence(signers.sign(fielded, "participant"), "participant")
     (signature,) = validate(signed, signers.trust).signatures
     assert (signature.indication, signature.level) == ("TOTAL-PASSED", "B-LT")
 
 
 def test_revoked_signer(fielded: bytes, signers: Signers) -> None:
-    signed = _with_evidence(signers.sign(fielded, "participant", by="revoked"), signers, "revoked")
+    signed = signers.with_evidence(signers.sign(fielded, "participant", by="revoked"), "revoked")
     report = validate(signed, signers.trust)
     assert report.indication == "INDETERMINATE"
     assert report.signatures[0].sub_indication == "REVOKED_NO_POE"
@@ -383,7 +339,7 @@ def test_revoked_signer(fielded: bytes, signers: Signers) -> None:
 def test_expired_signer(fielded: bytes, signers: Signers) -> None:
     """Signed with a false clock: the timestamp shows that the certificate had expired."""
     signed = signers.sign(fielded, "participant", by="expired", at=datetime.now(UTC) - timedelta(days=3))
-    report = validate(_with_evidence(signed, signers, "expired"), signers.trust)
+    report = validate(signers.with_evidence(signed, "expired"), signers.trust)
     assert report.indication == "INDETERMINATE"
     assert report.signatures[0].sub_indication == "OUT_OF_BOUNDS_NO_POE"
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.bootstrap import event_file, open_catalogue, open_services, open_trust, system_clock
+from service.bootstrap import (
+    compare_pages,
+    event_file,
+    open_catalogue,
+    open_services,
+    open_trust,
+    system_clock,
+)
 from service.config import Settings
 from service.domain.agreement import SEAL, Agreement, Status, Version
 from service.domain.paper import EXTENSIONS
@@ -282,7 +289,8 @@ def verify(load: LoadSettings, target: str, trust: tuple[Path, ...], as_json: bo
     anchors = TrustStore.from_pem(*trust) if trust else open_trust(settings)
     faults: list[str] = []
     if Path(target).exists():
-        report = validate(Path(target), anchors)
+        document = Path(target).read_bytes()
+        report = compare_pages(document, validate(document, anchors))
     else:
         report, faults = _verify_agreement(settings, target, anchors)
     indication = "TOTAL-FAILED" if faults and report.indication == "TOTAL-PASSED" else report.indication
@@ -307,7 +315,7 @@ def _verify_agreement(
         )
     ledger = open_ledger(settings)
     document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
-    report = validate_version(version, document, anchors)
+    report = compare_pages(document, validate_version(version, document, anchors))
     scans = missing_scans(ledger, agreement.id, version)
     renewals = renewal_faults(ledger, agreement, version, document, anchors, at=system_clock().now())
     return report, [*check_against_log(version, document, report), *scans, *renewals]

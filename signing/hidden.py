@@ -1,0 +1,92 @@
+"""Content by which a document may come to show something else than when it was signed, with nothing changed in it.
+
+ISO 32000-1 12.8.5 lists such content for attestation; shadow attacks (Mainka, Mladenov, Rohlmann: NDSS 2021) prepare
+it before others sign. PDF/A has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from signing.objects import look_up
+
+__all__ = ["unsettled"]
+
+_ACTIONS: Final = frozenset(
+    {"/JavaScript", "/Launch", "/SetOCGState", "/Hide", "/ImportData", "/ResetForm", "/Rendition", "/Movie"}
+)
+_NO_VIEW, _TOGGLE_NO_VIEW, _PRINT = 1 << 5, 1 << 8, 1 << 2
+
+
+def unsettled(reader: PdfFileReader) -> list[tuple[str, str]]:
+    """Code and words for each kind of such content in the newest revision."""
+    found: dict[str, str] = {}
+    for node in _dictionaries(reader):
+        for code, text in _findings(node):
+            found.setdefault(code, text)
+    for code, text in _layers(reader.root):
+        found.setdefault(code, text)
+    return sorted(found.items())
+
+
+def _dictionaries(reader: PdfFileReader) -> Iterator[Any]:
+    """Every dictionary of the newest revision, in it or in arrays and dictionaries there."""
+    numbers = {
+        (item.idnum, item.generation): item
+        for revision in range(reader.xrefs.total_revisions)
+        for item in reader.xrefs.explicit_refs_in_revision(revision)
+    }
+    containers = reader.xrefs.xref_stream_refs
+    for reference in numbers.values():
+        if reference in containers or reader.xrefs[reference] is None:  # None: freed since
+            continue
+        waiting: list[Any] = [reference.get_object()]
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, generic.DictionaryObject):
+                yield item
+                waiting.extend(item.raw_get(key) for key in item)
+            elif isinstance(item, generic.ArrayObject):
+                waiting.extend(item.raw_get(index) for index in range(len(item)))
+
+
+def _findings(node: Any) -> Iterator[tuple[str, str]]:
+    kind = node.raw_get("/S") if "/S" in node else None
+    if isinstance(kind, generic.NameObject) and kind in _ACTIONS:
+        yield "active-content", "Dokumentet har skript eller handlinger som kan endre det som vises."
+    if "/XFA" in node or look_up(node, "/NeedAppearances"):
+        yield "form-made-by-viewer", "Dokumentet overlater til leseprogrammet hva skjemafelt viser."
+    if isinstance(node, generic.StreamObject) and "/F" in node:
+        yield "external-content", "Dokumentet viser innhold som ligger utenfor det."
+    if "/Alternates" in node or "/OPI" in node or _is_reference_form(node):
+        yield "alternate-content", "Dokumentet kan vise annet innhold på skjerm enn på papir."
+    if look_up(node, "/Type") == "/OCMD" and ("/VE" in node or look_up(node, "/P") in ("/AllOff", "/AnyOff")):
+        yield "hidden-layer", "Dokumentet har lag som ikke alltid vises."
+    flags = node.raw_get("/F") if "/Subtype" in node and "/Rect" in node and "/F" in node else 0
+    if isinstance(flags, int) and flags & _PRINT and flags & (_NO_VIEW | _TOGGLE_NO_VIEW):
+        yield "alternate-content", "Dokumentet kan vise annet innhold på skjerm enn på papir."
+
+
+def _is_reference_form(node: Any) -> bool:
+    return (
+        isinstance(node, generic.StreamObject)
+        and "/Subtype" in node
+        and ((node["/Subtype"] == "/Form" and "/Ref" in node) or node["/Subtype"] == "/PS")
+    )
+
+
+def _layers(root: Any) -> Iterator[tuple[str, str]]:
+    """Layers that are not shown, or not always (ISO 32000-1 8.11.4)."""
+    if "/OCProperties" not in root:
+        return
+    properties = root["/OCProperties"]
+    default = look_up(properties, "/D", {})
+    off = "/OFF" in default and len(default["/OFF"]) > 0
+    states = {"/BaseState"} & set(default) and default["/BaseState"] != "/ON"
+    by_itself = "/AS" in default and len(default["/AS"]) > 0
+    if off or states or by_itself or ("/Configs" in properties and len(properties["/Configs"]) > 0):
+        yield "hidden-layer", "Dokumentet har lag som ikke alltid vises."
