@@ -73,6 +73,8 @@ class Settings:
     """Whether a party whose key the service reaches signs by itself, or when the command `sign` says so."""
     follow_up_days: int
     """Days before its date that an item of the follow-up is told as due."""
+    pseudonym_key_file: Path | None
+    """The key of pseudonyms, by which the index and the access log know people."""
     command_max_age: int
     """Seconds that a signed command may have been on its way."""
     render_timeout: int
@@ -127,6 +129,7 @@ class _SettingsSchema(Schema):
     )
     approval = fields.String(load_default=None, validate=validate.OneOf(["automatic", "command"]))
     follow_up_days = fields.Integer(load_default=7, validate=validate.Range(0, 90))
+    pseudonym_key_file = _PathField(load_default=None)
     command_max_age = fields.Integer(load_default=86_400, validate=validate.Range(60, 30 * 86_400))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
