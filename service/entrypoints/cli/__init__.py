@@ -4,6 +4,7 @@
     parties      sign, complete, attach-paper, decline, cancel
     amendments   amend, terminate, diff
     follow_up    follow-up
+    finding      find, versions, reindex
     operations   worker, sweep, fsck
     quarantine   quarantine list, show, resubmit
     templates    templates list, new, check, preview, diff, publish
@@ -26,6 +27,7 @@ from service.config import load_settings
 from service.entrypoints.cli import (
     agreements,
     amendments,
+    finding,
     follow_up,
     operations,
     parties,
@@ -59,6 +61,7 @@ for _command in (
     *parties.COMMANDS,
     *amendments.COMMANDS,
     *follow_up.COMMANDS,
+    *finding.COMMANDS,
     *operations.COMMANDS,
     quarantine.GROUP,
     templates.GROUP,
