@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,14 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.adapters.directory import DirectoryStore
-from service.config import S3Location, Settings
+from service.config import DEVELOPMENT, S3Location, Settings
 from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
+from service.domain.pseudonyms import MIN_KEY, Pseudonyms
 from service.domain.steps import Capability
 from service.domain.template import Finding, Template
 from service.domain.template_diff import Change, WordVersion
-from service.errors import RenderFailed
+from service.errors import AlreadyExists, ConfigurationError, RenderFailed
 from service.transport import Broker
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ __all__ = [
     "open_checks",
     "open_checkup",
     "open_preview",
+    "open_pseudonyms",
     "open_services",
     "open_store",
     "open_trust",
@@ -280,6 +283,33 @@ def sign_command(name: str, payload: Mapping[str, object], *, producer: str, key
     return producers.sign_command(name, payload, producer=producer, key=key, at=system_clock().now())
 
 
+def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
+    """By which the index and the access log know people; None in production when no key is set.
+
+    In development the key is made, once. Raises `ConfigurationError` for a file that holds none.
+    """
+    path = settings.pseudonym_key_file
+    if path is None:
+        if settings.env != DEVELOPMENT:
+            return None
+        path = settings.home / "keys/pseudonym.key"
+        with contextlib.suppress(AlreadyExists):
+            DirectoryStore(path.parent).create(path.name, secrets.token_hex(MIN_KEY).encode())
+    try:
+        key = path.read_bytes().strip()
+    except OSError as exc:
+        raise ConfigurationError(
+            f"SIGNERT_PSEUDONYM_KEY_FILE: {path} cannot be read: {exc.strerror}",
+            remedy="Name a file with a key that is kept as long as the store.",
+        ) from exc
+    if len(key) < MIN_KEY:
+        raise ConfigurationError(
+            f"SIGNERT_PSEUDONYM_KEY_FILE: the key in {path} is shorter than {MIN_KEY} bytes",
+            remedy="Make one with `openssl rand -hex 32`, for a service that has had none before.",
+        )
+    return Pseudonyms(key)
+
+
 @contextlib.contextmanager
 def open_checkup(settings: Settings) -> Iterator[list[tuple[str, doctor.Check]]]:
     """What `signert doctor` checks of these settings but for the broker, by name; nothing is done before the call."""
@@ -393,6 +423,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             follow_up_days=settings.follow_up_days,
             unsigned_days=settings.unsigned_days,
             renew_before=timedelta(days=settings.renew_before_days),
+            pseudonyms=open_pseudonyms(settings),
             abandoned_after=timedelta(seconds=settings.abandoned_after),
             revocation_grace=settings.revocation_grace,
         )

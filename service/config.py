@@ -79,6 +79,8 @@ class Settings:
     """Days after its end that an agreement which was never signed by all is left alone, before it may be erased."""
     renew_before_days: int
     """Days before the end of what proves a version that it is renewed, at the soonest after half of the time."""
+    pseudonym_key_file: Path | None
+    """The key of pseudonyms, by which the index and the access log know people."""
     command_max_age: int
     """Seconds that a signed command may have been on its way."""
     render_timeout: int
@@ -143,6 +145,7 @@ class _SettingsSchema(Schema):
     follow_up_days = fields.Integer(load_default=7, validate=validate.Range(0, 90))
     unsigned_days = fields.Integer(load_default=90, validate=validate.Range(0, 3650))
     renew_before_days = fields.Integer(load_default=365, validate=validate.Range(1, 3650))
+    pseudonym_key_file = _PathField(load_default=None)
     command_max_age = fields.Integer(load_default=86_400, validate=validate.Range(60, 30 * 86_400))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))

@@ -383,6 +383,8 @@ class Agreement:
     """Items of the follow-up that are done, by id."""
     erasure: Erasure | None = None
     """Set from the moment that the erasure is ordered: what follows is for those who look at the log alone."""
+    status_seq: int = 0
+    """The log's entry with which the current version came to its status. The index names its places by it."""
 
     @property
     def current(self) -> Version:

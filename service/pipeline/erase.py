@@ -158,7 +158,7 @@ def erase_content(services: Services, agreement: Agreement, _step: Step) -> Draf
     if credential is None:
         raise CredentialMissing("no key is configured for the seal", remedy="Set SIGNERT_SEAL.")
     record_key = blob_key(agreement.id, erasure.record_sha256, "json")
-    for key in services.store.list(f"agreements/{agreement.id}/blobs/"):
+    for key in list(services.store.list(f"agreements/{agreement.id}/blobs/")):
         if key != record_key:
             services.store.erase(key)
     record = ledger.get_blob(agreement.id, erasure.record_sha256, "json")

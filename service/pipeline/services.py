@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from service.domain.paper import ScanFault
 from service.domain.ports import Attachment, Clock, ObjectStore, OfficeConverter, Publisher
+from service.domain.pseudonyms import Pseudonyms
 from service.domain.steps import Capability
 from service.domain.template import Template
 from service.errors import SignertError
@@ -123,6 +124,8 @@ class Services:
     """How many days after its end an agreement that was never signed by all is left alone."""
     renew_before: timedelta = timedelta(days=365)
     """How long before the end of what proves a version it is renewed, at the soonest after half of the time."""
+    pseudonyms: Pseudonyms | None = None
+    """Without them the index does not know people."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
     revocation_grace: timedelta = timedelta()

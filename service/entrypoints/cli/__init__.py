@@ -4,6 +4,7 @@
     parties      sign, complete, attach-paper, decline, cancel
     amendments   amend, terminate, diff
     follow_up    follow-up
+    finding      find, versions, reindex
     disposal     disposal list, approve; erase
     operations   worker, sweep, fsck, doctor
     renewals     renew
@@ -29,6 +30,7 @@ from service.entrypoints.cli import (
     agreements,
     amendments,
     disposal,
+    finding,
     follow_up,
     operations,
     parties,
@@ -64,6 +66,7 @@ for _command in (
     *amendments.COMMANDS,
     *follow_up.COMMANDS,
     *disposal.COMMANDS,
+    *finding.COMMANDS,
     *operations.COMMANDS,
     *renewals.COMMANDS,
     quarantine.GROUP,

@@ -3,6 +3,7 @@
 One module for each thing that is spoken of:
 
     agreements   one agreement: where it stands, what was written, how it verifies
+    finding      agreements that were found, their versions, the index made anew
     history      its versions, and what is different between them
     doctor       what a check-up found
     disposal     what may be erased, and what was
@@ -31,6 +32,7 @@ from service.entrypoints.output.catalogue import (
 from service.entrypoints.output.disposal import Erased, disposal_file, disposal_list, erased
 from service.entrypoints.output.doctor import examination
 from service.entrypoints.output.errors import error
+from service.entrypoints.output.finding import found, reindexed, reindexing, versions
 from service.entrypoints.output.follow_up import follow_up
 from service.entrypoints.output.history import changes, history
 from service.entrypoints.output.logs import start_log
@@ -54,6 +56,7 @@ __all__ = [
     "examination",
     "findings",
     "follow_up",
+    "found",
     "history",
     "kept_list",
     "kept_message",
@@ -61,6 +64,8 @@ __all__ = [
     "previewed",
     "progress",
     "published",
+    "reindexed",
+    "reindexing",
     "renewals",
     "renewing",
     "resubmitted",
@@ -71,5 +76,6 @@ __all__ = [
     "swept",
     "templates",
     "verdict",
+    "versions",
     "wrote",
 ]
