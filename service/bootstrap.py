@@ -22,7 +22,7 @@ from service.config import PRODUCTION, S3Location, Settings
 from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
-from service.domain.pseudonyms import KEY_BYTES, Pseudonyms
+from service.domain.pseudonyms import MIN_KEY, Pseudonyms
 from service.domain.steps import Capability
 from service.domain.template import Template
 from service.domain.template_diff import Change, WordVersion
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from service.adapters.templates import Catalogue
     from service.adapters.templates.checks import Tools
     from service.adapters.templates.workshop import Workshop
+    from service.adapters.tokens import Tokens
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
@@ -51,6 +52,7 @@ __all__ = [
     "open_pseudonyms",
     "open_services",
     "open_store",
+    "open_tokens",
     "open_trust",
     "open_workshop",
     "page_pictures",
@@ -123,12 +125,33 @@ def open_pseudonyms(settings: Settings) -> Pseudonyms:
         path = settings.home / "pseudonym.key"
         _make_once(path)
     try:
-        return Pseudonyms(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        fault = "holds fewer than 32 bytes" if isinstance(exc, ValueError) else "cannot be read"
+        key = path.read_bytes()
+    except OSError:
+        key = b""
+    if len(key) < MIN_KEY:
         raise ConfigurationError(
-            f"SIGNERT_PSEUDONYM_KEY_FILE: the file {fault}", remedy="openssl rand 32 > pseudonym.key"
-        ) from None
+            f"SIGNERT_PSEUDONYM_KEY_FILE: cannot be read, or holds fewer than {MIN_KEY} bytes",
+            remedy="openssl rand 32 > pseudonym.key",
+        )
+    return Pseudonyms(key)
+
+
+def open_tokens(settings: Settings) -> Tokens:
+    """What knows the readers of the HTTP service; nobody's token is taken where no issuers are named.
+
+    Raises `ConfigurationError` for a file of issuers with faults, and in production when there is none.
+    """
+    from service.adapters.tokens import Tokens, load_issuers
+
+    production = settings.env == PRODUCTION
+    if settings.issuers is None:
+        if production:
+            raise ConfigurationError(
+                "SIGNERT_ENV=production needs SIGNERT_ISSUERS: nobody could read anything",
+                remedy="Name the providers whose tokens are taken; docs/http.md has the shape of the file.",
+            )
+        return Tokens(())
+    return Tokens(load_issuers(settings.issuers, production=production))
 
 
 def _make_once(path: Path) -> None:
@@ -139,7 +162,7 @@ def _make_once(path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     temporary.touch(mode=0o600)
     try:
-        temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
+        temporary.write_bytes(secrets.token_bytes(MIN_KEY))
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)
     finally:
