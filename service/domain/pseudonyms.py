@@ -28,6 +28,11 @@ class Pseudonyms:
 
     key: bytes = field(repr=False)
 
+    @property
+    def key_id(self) -> str:
+        """Tells one key from another, and nothing of it."""
+        return hmac.digest(self.key, b"signert-key-id", "sha256").hex()[:16]
+
     def of(self, national_id: str) -> str:
         """The pseudonym of the person with this national identity number (11 digits)."""
         return hmac.digest(self.key, b"signert-person\0" + national_id.encode(), "sha256").hex()[:_DIGITS]
