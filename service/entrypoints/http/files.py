@@ -15,7 +15,8 @@ from service.entrypoints.http.errors import HttpProblem
 __all__ = ["Part", "content_disposition", "file_response", "is_unchanged", "wanted_part"]
 
 _RANGE: Final = re.compile(
-    r"bytes=[ \t]*(?:(?P<first>[0-9]{1,19})-(?P<last>[0-9]{0,20})|-(?P<suffix>[0-9]{1,19}))[ \t]*", re.I
+    r"bytes=[ \t]*(?:(?P<first>[0-9]{1,19})-(?P<last>[0-9]{0,20})|-(?P<suffix>[0-9]{1,19}))[ \t]*",
+    re.IGNORECASE,
 )
 
 
