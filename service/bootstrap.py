@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.adapters.directory import DirectoryStore
-from service.config import DEVELOPMENT, S3Location, Settings
+from service.config import PRODUCTION, S3Location, Settings
 from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
@@ -26,7 +26,7 @@ from service.domain.pseudonyms import MIN_KEY, Pseudonyms
 from service.domain.steps import Capability
 from service.domain.template import Finding, Template
 from service.domain.template_diff import Change, WordVersion
-from service.errors import AlreadyExists, ConfigurationError, RenderFailed
+from service.errors import ConfigurationError, RenderFailed
 from service.transport import Broker
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from service.adapters.templates import Catalogue
     from service.adapters.templates.checks import Tools
     from service.adapters.templates.workshop import Workshop
+    from service.adapters.tokens import Tokens
     from service.pipeline import doctor
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
@@ -46,6 +47,7 @@ __all__ = [
     "compare_templates",
     "event_file",
     "event_publisher",
+    "find_pseudonyms",
     "open_broker",
     "open_catalogue",
     "open_checks",
@@ -54,6 +56,7 @@ __all__ = [
     "open_pseudonyms",
     "open_services",
     "open_store",
+    "open_tokens",
     "open_trust",
     "open_workshop",
     "page_pictures",
@@ -108,6 +111,76 @@ def open_workshop(settings: Settings) -> Workshop:
     from service.adapters.templates.workshop import Workshop
 
     return Workshop(settings.templates)
+
+
+def find_pseudonyms(settings: Settings) -> Pseudonyms | None:
+    """By which the index and the access log know people; None in production when no key is set.
+
+    In development the key is made, once. Raises `ConfigurationError` for a file that holds none.
+    """
+    path = settings.pseudonym_key_file
+    if path is None:
+        if settings.env == PRODUCTION:
+            return None
+        path = settings.home / "pseudonym.key"
+        _make_once(path)
+    try:
+        key = path.read_bytes().strip()
+    except OSError as exc:
+        raise ConfigurationError(
+            f"SIGNERT_PSEUDONYM_KEY_FILE: {path} cannot be read: {exc.strerror}",
+            remedy="Name a file with a key that all processes share, and that is kept as long as the store.",
+        ) from exc
+    if len(key) < MIN_KEY:
+        raise ConfigurationError(
+            f"SIGNERT_PSEUDONYM_KEY_FILE: the key in {path} is shorter than {MIN_KEY} bytes",
+            remedy="Make one with `openssl rand -hex 32`, for a service that has had none before.",
+        )
+    return Pseudonyms(key)
+
+
+def open_pseudonyms(settings: Settings) -> Pseudonyms:
+    """As `find_pseudonyms`, for who cannot do without: raises `ConfigurationError` when there is no key."""
+    found = find_pseudonyms(settings)
+    if found is None:
+        raise ConfigurationError(
+            "SIGNERT_ENV=production needs SIGNERT_PSEUDONYM_KEY_FILE",
+            remedy="Make one that all processes share: openssl rand -hex 32 > pseudonym.key",
+        )
+    return found
+
+
+def open_tokens(settings: Settings) -> Tokens:
+    """What knows the readers of the HTTP service; nobody's token is taken where no issuers are named.
+
+    Raises `ConfigurationError` for a file of issuers with faults, and in production when there is none.
+    """
+    from service.adapters.tokens import Tokens, load_issuers
+
+    production = settings.env == PRODUCTION
+    if settings.issuers is None:
+        if production:
+            raise ConfigurationError(
+                "SIGNERT_ENV=production needs SIGNERT_ISSUERS: nobody could read anything",
+                remedy="Name the providers whose tokens are taken; docs/http.md has the shape of the file.",
+            )
+        return Tokens(())
+    return Tokens(load_issuers(settings.issuers, production=production))
+
+
+def _make_once(path: Path) -> None:
+    """A new random key in the file, unless there is one: of any number of processes, one makes it."""
+    if path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary.touch(mode=0o600)
+    try:
+        temporary.write_bytes(secrets.token_bytes(MIN_KEY))
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -283,33 +356,6 @@ def sign_command(name: str, payload: Mapping[str, object], *, producer: str, key
     return producers.sign_command(name, payload, producer=producer, key=key, at=system_clock().now())
 
 
-def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
-    """By which the index and the access log know people; None in production when no key is set.
-
-    In development the key is made, once. Raises `ConfigurationError` for a file that holds none.
-    """
-    path = settings.pseudonym_key_file
-    if path is None:
-        if settings.env != DEVELOPMENT:
-            return None
-        path = settings.home / "keys/pseudonym.key"
-        with contextlib.suppress(AlreadyExists):
-            DirectoryStore(path.parent).create(path.name, secrets.token_hex(MIN_KEY).encode())
-    try:
-        key = path.read_bytes().strip()
-    except OSError as exc:
-        raise ConfigurationError(
-            f"SIGNERT_PSEUDONYM_KEY_FILE: {path} cannot be read: {exc.strerror}",
-            remedy="Name a file with a key that is kept as long as the store.",
-        ) from exc
-    if len(key) < MIN_KEY:
-        raise ConfigurationError(
-            f"SIGNERT_PSEUDONYM_KEY_FILE: the key in {path} is shorter than {MIN_KEY} bytes",
-            remedy="Make one with `openssl rand -hex 32`, for a service that has had none before.",
-        )
-    return Pseudonyms(key)
-
-
 @contextlib.contextmanager
 def open_checkup(settings: Settings) -> Iterator[list[tuple[str, doctor.Check]]]:
     """What `signert doctor` checks of these settings but for the broker, by name; nothing is done before the call."""
@@ -423,7 +469,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             follow_up_days=settings.follow_up_days,
             unsigned_days=settings.unsigned_days,
             renew_before=timedelta(days=settings.renew_before_days),
-            pseudonyms=open_pseudonyms(settings),
+            pseudonyms=find_pseudonyms(settings),
             abandoned_after=timedelta(seconds=settings.abandoned_after),
             revocation_grace=settings.revocation_grace,
         )

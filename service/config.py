@@ -23,7 +23,7 @@ from service.domain.steps import Capability
 from service.errors import ConfigurationError
 from service.transport import Broker, Tls
 
-__all__ = ["PREFIX", "S3Location", "Settings", "load_settings"]
+__all__ = ["PREFIX", "PRODUCTION", "S3Location", "Settings", "load_settings"]
 
 PREFIX: Final = "SIGNERT_"
 _EMBEDDED_BROKER: Final = "embedded"
@@ -33,6 +33,9 @@ _BUCKET: Final = re.compile(
     r"(?=.{0,256}$)(?:/(?P<prefix>[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?/?)?"
 )
 _OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+\Z")
+_RATE: Final = re.compile(r"[1-9][0-9]{0,6}/(second|minute|hour)\Z")
+_RATE_FORM: Final = "must be like 300/minute"
+_RATE_STORE: Final = re.compile(r"memory://\Z|rediss?://.+")
 _TRUST_LISTS: Final = (*KeyPlace, "timestamps")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
@@ -97,6 +100,18 @@ class Settings:
     trust_lists: Mapping[str, tuple[Path, ...]]
     """Other anchors than those of `trust`: for signatures by a place of keys (`KeyPlace`), or for `timestamps`."""
     credentials: Mapping[str, str]
+    issuers: Path | None
+    """Whose tokens the HTTP service takes, and as whom (TOML; docs/http.md)."""
+    http_proxies: int
+    """How many proxies stand before the HTTP service, whose `X-Forwarded-…` are believed."""
+    http_rate: str
+    """Requests that one reader may make: `300/minute`."""
+    http_address_rate: str
+    """Requests that may come from one address."""
+    http_rate_store: str
+    """Where requests are counted: in each process (`memory://`), or a server that all share."""
+    http_link_seconds: int
+    """For how long a link into the store is good; 0 for none."""
     algorithms: Path | None = None
     """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
@@ -165,6 +180,17 @@ class _SettingsSchema(Schema):
         locals()[f"trust_{_list}"] = fields.List(_PathField(), load_default=list)
     del _list
     algorithms = _PathField(load_default=None)
+    issuers = _PathField(load_default=None)
+    http_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 5))
+    http_rate = fields.String(load_default="300/minute", validate=validate.Regexp(_RATE, error=_RATE_FORM))
+    http_address_rate = fields.String(
+        load_default="1200/minute", validate=validate.Regexp(_RATE, error=_RATE_FORM)
+    )
+    http_rate_store = fields.String(
+        load_default="memory://",
+        validate=validate.Regexp(_RATE_STORE, error="must be memory://, redis://… or rediss://…"),
+    )
+    http_link_seconds = fields.Integer(load_default=60, validate=validate.Range(0, 3600))
     seal = fields.String(load_default=None)
     for _role in ROLES:
         locals()[f"credential_{_role}"] = fields.String(load_default=None)

@@ -36,3 +36,8 @@ class Pseudonyms:
     def of(self, national_id: str) -> str:
         """The pseudonym of the person with this national identity number (11 digits)."""
         return hmac.digest(self.key, b"signert-person\0" + national_id.encode(), "sha256").hex()[:_DIGITS]
+
+    def of_subject(self, issuer: str, subject: str) -> str:
+        """The pseudonym of whom this issuer's tokens call `subject`, for readers without a national identity number."""
+        message = b"signert-subject\0" + len(issuer).to_bytes(4, "big") + issuer.encode() + subject.encode()
+        return hmac.digest(self.key, message, "sha256").hex()[:_DIGITS]

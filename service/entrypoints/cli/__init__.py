@@ -8,6 +8,7 @@
     disposal     disposal list, approve; erase
     operations   worker, sweep, fsck, doctor
     renewals     renew
+    serving      serve, access-log
     quarantine   quarantine list, show, resubmit
     templates    templates list, new, check, preview, diff, publish
 
@@ -36,6 +37,7 @@ from service.entrypoints.cli import (
     parties,
     quarantine,
     renewals,
+    serving,
     templates,
 )
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
@@ -69,6 +71,7 @@ for _command in (
     *finding.COMMANDS,
     *operations.COMMANDS,
     *renewals.COMMANDS,
+    *serving.COMMANDS,
     quarantine.GROUP,
     templates.GROUP,
 ):
