@@ -6,7 +6,8 @@ gone = missing_values(text(finished), {"agreement.position.title": "Baker"})
 
 from service.adapters.pdf.finishing import finish, page_count
 from service.adapters.pdf.showing import page_pictures, show_places
+from service.adapters.pdf.structure import structure
 from service.adapters.pdf.text import text
 from service.adapters.pdf.values import missing_values
 
-__all__ = ["finish", "missing_values", "page_count", "page_pictures", "show_places", "text"]
+__all__ = ["finish", "missing_values", "page_count", "page_pictures", "show_places", "structure", "text"]
