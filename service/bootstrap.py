@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,13 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.adapters.directory import DirectoryStore
-from service.config import S3Location, Settings
+from service.config import PRODUCTION, S3Location, Settings
 from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
+from service.domain.pseudonyms import KEY_BYTES, Pseudonyms
 from service.domain.steps import Capability
 from service.domain.template import Template
 from service.domain.template_diff import Change, WordVersion
+from service.errors import ConfigurationError
 from service.transport import Broker
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ __all__ = [
     "open_catalogue",
     "open_checks",
     "open_preview",
+    "open_pseudonyms",
     "open_services",
     "open_store",
     "open_trust",
@@ -101,6 +105,45 @@ def open_workshop(settings: Settings) -> Workshop:
     from service.adapters.templates.workshop import Workshop
 
     return Workshop(settings.templates)
+
+
+def open_pseudonyms(settings: Settings) -> Pseudonyms:
+    """With the key of `SIGNERT_PSEUDONYM_KEY_FILE`; in development with one that is made in the data folder.
+
+    Raises `ConfigurationError` when the file cannot be read or holds fewer than 32 bytes, and in production when
+    none is named: another key tomorrow would find nobody's agreements.
+    """
+    path = settings.pseudonym_key_file
+    if path is None:
+        if settings.env == PRODUCTION:
+            raise ConfigurationError(
+                "SIGNERT_ENV=production needs SIGNERT_PSEUDONYM_KEY_FILE",
+                remedy="Make one that all processes share: openssl rand 32 > pseudonym.key",
+            )
+        path = settings.home / "pseudonym.key"
+        _make_once(path)
+    try:
+        return Pseudonyms(path.read_bytes())
+    except (OSError, ValueError) as exc:
+        fault = "holds fewer than 32 bytes" if isinstance(exc, ValueError) else "cannot be read"
+        raise ConfigurationError(
+            f"SIGNERT_PSEUDONYM_KEY_FILE: the file {fault}", remedy="openssl rand 32 > pseudonym.key"
+        ) from None
+
+
+def _make_once(path: Path) -> None:
+    """A new random key in the file, unless there is one: of any number of processes, one makes it."""
+    if path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary.touch(mode=0o600)
+    try:
+        temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from service.domain.steps import Capability
 from service.errors import ConfigurationError
 from service.transport import Broker, Tls
 
-__all__ = ["PREFIX", "S3Location", "Settings", "load_settings"]
+__all__ = ["PREFIX", "PRODUCTION", "S3Location", "Settings", "load_settings"]
 
 PREFIX: Final = "SIGNERT_"
 _EMBEDDED_BROKER: Final = "embedded"
@@ -31,6 +31,9 @@ _BUCKET: Final = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
     r"(?=.{0,256}$)(?:/(?P<prefix>[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?/?)?"
 )
+_RATE: Final = re.compile(r"[1-9][0-9]{0,6}/(second|minute|hour)\Z")
+_RATE_FORM: Final = "must be like 300/minute"
+_RATE_STORE: Final = re.compile(r"memory://\Z|rediss?://.+")
 _TRUST_LISTS: Final = (*KeyPlace, "timestamps")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
@@ -83,6 +86,20 @@ class Settings:
     trust_lists: Mapping[str, tuple[Path, ...]]
     """Other anchors than those of `trust`: for signatures by a place of keys (`KeyPlace`), or for `timestamps`."""
     credentials: Mapping[str, str]
+    issuers: Path | None
+    """Whose tokens the HTTP service takes, and as whom (TOML; docs/http.md)."""
+    pseudonym_key_file: Path | None
+    """The key that identity numbers are made unrecognisable with; None for one that is made in `home`."""
+    http_proxies: int
+    """How many proxies stand before the HTTP service, whose `X-Forwarded-…` are believed."""
+    http_rate: str
+    """Requests that one reader may make: `300/minute`."""
+    http_address_rate: str
+    """Requests that may come from one address."""
+    http_rate_store: str
+    """Where requests are counted: in each process (`memory://`), or a server that all share."""
+    http_link_seconds: int
+    """For how long a link into the store is good; 0 for none."""
 
     @property
     def development_pki(self) -> bool:
@@ -136,6 +153,18 @@ class _SettingsSchema(Schema):
     for _list in _TRUST_LISTS:
         locals()[f"trust_{_list}"] = fields.List(_PathField(), load_default=list)
     del _list
+    issuers = _PathField(load_default=None)
+    pseudonym_key_file = _PathField(load_default=None)
+    http_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 5))
+    http_rate = fields.String(load_default="300/minute", validate=validate.Regexp(_RATE, error=_RATE_FORM))
+    http_address_rate = fields.String(
+        load_default="1200/minute", validate=validate.Regexp(_RATE, error=_RATE_FORM)
+    )
+    http_rate_store = fields.String(
+        load_default="memory://",
+        validate=validate.Regexp(_RATE_STORE, error="must be memory://, redis://… or rediss://…"),
+    )
+    http_link_seconds = fields.Integer(load_default=60, validate=validate.Range(0, 3600))
     seal = fields.String(load_default=None)
     for _role in ROLES:
         locals()[f"credential_{_role}"] = fields.String(load_default=None)

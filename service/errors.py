@@ -170,3 +170,22 @@ class BrokerUnavailable(SignertError):
 
     code = "broker_unavailable"
     retryable = True
+
+
+class TokenRefused(SignertError):
+    """A bearer token that proves nothing, or not enough: the request is not answered (HTTP 401)."""
+
+    code = "token_refused"
+
+
+class RoleMissing(SignertError):
+    """A good token whose bearer is nobody here (HTTP 403)."""
+
+    code = "no_role"
+
+
+class ProviderUnavailable(SignertError):
+    """The provider that vouches for readers cannot be reached, so nobody's token can be checked."""
+
+    code = "provider_unavailable"
+    retryable = True

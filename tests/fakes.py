@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from service.errors import AlreadyExists, NotFound
@@ -31,6 +31,10 @@ class MemoryStore:
             return self.objects[key]
         except KeyError:
             raise NotFound(key) from None
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes]:
+        body = self.get(key)[start:]
+        return (piece for piece in [body if length is None else body[:length]] if piece)
 
     def exists(self, key: str) -> bool:
         return key in self.objects

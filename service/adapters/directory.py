@@ -14,7 +14,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from service.errors import AlreadyExists, NotFound, StoreError
 __all__ = ["DirectoryStore"]
 
 _TEMPORARY = ".tmp"
+_PIECE = 256 * 1024
 
 
 class DirectoryStore:
@@ -56,6 +57,26 @@ class DirectoryStore:
     def get(self, key: str) -> bytes:
         try:
             return self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            self._check_mounted()
+            raise NotFound(f"{key} is not in the store") from None
+        except OSError as exc:
+            raise _unusable(exc, f"read {key}") from exc
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes]:
+        pieces = self._pieces(self._path(key), key, start, length)
+        next(pieces)  # opens the file, so that a missing one is told now
+        return pieces
+
+    def _pieces(self, path: Path, key: str, start: int, length: int | None) -> Generator[bytes]:
+        try:
+            with path.open("rb") as file:
+                yield b""
+                file.seek(start)
+                left = length
+                while piece := file.read(_PIECE if left is None else min(left, _PIECE)):
+                    yield piece
+                    left = None if left is None else left - len(piece)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._check_mounted()
             raise NotFound(f"{key} is not in the store") from None

@@ -32,7 +32,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar
@@ -62,6 +62,8 @@ _RACERS: Final = 32
 _CONNECT_TIMEOUT: Final = 5.0
 _NOT_ANSWERED = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
 """No answer, half of one, or one that means nothing."""
+_BROKEN = (*_NOT_ANSWERED, OSError)
+_PIECE: Final = 256 * 1024
 _FAILURES = (ClientError, BotoCoreError, ResponseParserError)
 
 _T = TypeVar("_T")
@@ -140,6 +142,52 @@ class S3Store:
             code="store_checksum",
             remedy="Find out who changed the object, and restore the version that this service wrote.",
         )
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes]:
+        """As the port says. A connection that breaks is taken up where it broke, as often as any request is sent."""
+        pieces = self._pieces(key, start, length)
+        next(pieces)  # asks the store, so that a missing object is told now
+        return pieces
+
+    def _pieces(self, key: str, start: int, length: int | None) -> Generator[bytes]:
+        end = None if length is None else start + length
+        answer = self._opened(key, start, end, None)
+        breaks = 0
+        yield b""
+        while answer is not None:
+            with contextlib.closing(answer["Body"]) as stream:
+                try:
+                    while piece := stream.read(_PIECE):
+                        start += len(piece)
+                        yield piece
+                except _BROKEN as exc:
+                    breaks += 1
+                    if breaks >= self._attempts:
+                        raise _as_error(exc, "read", key) from exc
+                else:
+                    return
+            answer = self._opened(key, start, end, answer["ETag"])
+
+    def _opened(self, key: str, start: int, end: int | None, etag: str | None) -> dict[str, Any] | None:
+        """The store's answer to a GET of these bytes; None where there are none."""
+        if end is not None and end <= start:
+            self.size(key)
+            return None
+        asked = self._address(key) | ({"IfMatch": etag} if etag else {})
+        if start or end is not None:
+            asked["Range"] = f"bytes={start}-" + (str(end - 1) if end is not None else "")
+
+        def fetch() -> dict[str, Any] | None:
+            try:
+                return _genuine(self._client.get_object(**asked), "ETag")
+            except ClientError as exc:
+                if _status(exc) == 416:
+                    return None
+                if _status(exc) == 412:
+                    raise StoreError(f"{key} in the store became another while it was read") from exc
+                raise
+
+        return self._ask(fetch, "read", key)
 
     def exists(self, key: str) -> bool:
         address = self._address(key)

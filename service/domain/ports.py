@@ -5,7 +5,7 @@ Contracts are in the docstrings; `tests/contract/` holds every implementation to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -32,6 +32,14 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises `NotFound`."""
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes]:
+        """The object's bytes from `start` on, at most `length` of them, in pieces of at most 1 MiB.
+
+        Raises `NotFound` at once, and `StoreError` also from the generator, when the rest cannot be had. Nothing
+        comes of a start behind the end. Close the generator to let go of what it holds open. Whether the bytes are
+        what was written is for the caller to check.
+        """
 
     def exists(self, key: str) -> bool:
         """Whether there is an object of that key."""

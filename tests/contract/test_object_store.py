@@ -186,3 +186,48 @@ def test_what_is_there_may_be_retained_later_and_longer(store: ObjectStore) -> N
     assert store.get("late") == b"body"
     with pytest.raises(NotFound):
         store.retain("nothing", now + timedelta(minutes=5))
+
+
+BODY = bytes(range(256)) * 4096 + b"end"
+"""A little over 1 MiB, so that it comes in more than one piece."""
+
+
+@pytest.mark.parametrize(
+    ("start", "length"),
+    [(0, None), (0, 10), (5, None), (255, 300_000), (len(BODY) - 3, None), (len(BODY) - 3, 50), (len(BODY), None),
+     (len(BODY) + 7, 3), (0, 0), (4, 0)],
+)  # fmt: skip
+def test_a_part_is_read_in_pieces(store: ObjectStore, start: int, length: int | None) -> None:
+    store.create("large", BODY)
+    pieces = list(store.stream("large", start=start, length=length))
+    assert b"".join(pieces) == BODY[start:][:length]
+    assert all(0 < len(piece) <= 1024**2 for piece in pieces)
+
+
+def test_nothing_comes_of_an_empty_object(store: ObjectStore) -> None:
+    store.create("empty", b"")
+    assert list(store.stream("empty")) == []
+    assert list(store.stream("empty", start=0, length=5)) == []
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, None), (3, None), (3, 4), (0, 0)])
+def test_a_missing_object_is_told_before_the_first_piece(
+    store: ObjectStore, start: int, length: int | None
+) -> None:
+    store.create("a/b", b"x")
+    for missing in ("nothing", "a", "a/b/c"):
+        with pytest.raises(NotFound):
+            store.stream(missing, start=start, length=length)
+    with pytest.raises(StoreError):
+        store.stream("../a")
+
+
+def test_half_read_streams_hold_nothing_open(store: ObjectStore) -> None:
+    """Of more streams than a store has connections, or a process files, some are never read to their end."""
+    store.create("large", BODY)
+    for _ in range(200):
+        stream = store.stream("large")
+        next(stream)
+        stream.close()
+    store.stream("large").close()
+    assert b"".join(store.stream("large")) == BODY
