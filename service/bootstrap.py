@@ -23,7 +23,7 @@ from service.config import PRODUCTION, S3Location, Settings
 from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
-from service.domain.pseudonyms import KEY_BYTES, Pseudonyms
+from service.domain.pseudonyms import MIN_KEY, Pseudonyms
 from service.domain.steps import Capability
 from service.domain.tagged_text import Block
 from service.domain.template import Template
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from service.adapters.templates import Catalogue
     from service.adapters.templates.checks import Tools
     from service.adapters.templates.workshop import Workshop
+    from service.adapters.tokens import Tokens
     from service.adapters.tokens.login import LoginProvider
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
@@ -55,6 +56,7 @@ __all__ = [
     "open_pseudonyms",
     "open_services",
     "open_store",
+    "open_tokens",
     "open_trust",
     "open_workshop",
     "page_pictures",
@@ -67,6 +69,7 @@ __all__ = [
     "system_clock",
 ]
 
+_SESSION_KEY_BYTES = 32
 HandOver = Callable[[Capability, str, str], None]
 
 
@@ -129,12 +132,33 @@ def open_pseudonyms(settings: Settings) -> Pseudonyms:
         path = settings.home / "pseudonym.key"
         _make_once(path)
     try:
-        return Pseudonyms(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        fault = "holds fewer than 32 bytes" if isinstance(exc, ValueError) else "cannot be read"
+        key = path.read_bytes()
+    except OSError:
+        key = b""
+    if len(key) < MIN_KEY:
         raise ConfigurationError(
-            f"SIGNERT_PSEUDONYM_KEY_FILE: the file {fault}", remedy="openssl rand 32 > pseudonym.key"
-        ) from None
+            f"SIGNERT_PSEUDONYM_KEY_FILE: cannot be read, or holds fewer than {MIN_KEY} bytes",
+            remedy="openssl rand 32 > pseudonym.key",
+        )
+    return Pseudonyms(key)
+
+
+def open_tokens(settings: Settings) -> Tokens:
+    """What knows the readers of the HTTP service; nobody's token is taken where no issuers are named.
+
+    Raises `ConfigurationError` for a file of issuers with faults, and in production when there is none.
+    """
+    from service.adapters.tokens import Tokens, load_issuers
+
+    production = settings.env == PRODUCTION
+    if settings.issuers is None:
+        if production:
+            raise ConfigurationError(
+                "SIGNERT_ENV=production needs SIGNERT_ISSUERS: nobody could read anything",
+                remedy="Name the providers whose tokens are taken; docs/http.md has the shape of the file.",
+            )
+        return Tokens(())
+    return Tokens(load_issuers(settings.issuers, production=production))
 
 
 def _make_once(path: Path, content: bytes | None = None) -> None:
@@ -145,7 +169,7 @@ def _make_once(path: Path, content: bytes | None = None) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     temporary.touch(mode=0o600)
     try:
-        temporary.write_bytes(content or secrets.token_bytes(KEY_BYTES))
+        temporary.write_bytes(content or secrets.token_bytes(MIN_KEY))
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)
     finally:
@@ -166,24 +190,24 @@ def open_login(settings: Settings) -> LoginProvider | None:
 def session_keys(settings: Settings) -> tuple[bytes, ...]:
     """The keys that sessions are encrypted with, newest first: 32 bytes in base64url, one a line.
 
-    Without `SIGNERT_SESSION_KEY_FILE` one is made in the data folder, but not in production. Raises `ConfigurationError`.
+    Without `SIGNERT_SESSION_KEY_BYTES_FILE` one is made in the data folder, but not in production. Raises `ConfigurationError`.
     """
     path = settings.session_key_file
     if path is None:
         if settings.env == PRODUCTION and settings.login:
             raise ConfigurationError(
-                "SIGNERT_LOGIN needs SIGNERT_SESSION_KEY_FILE",
+                "SIGNERT_LOGIN needs SIGNERT_SESSION_KEY_BYTES_FILE",
                 remedy="Make one that all processes share; docs/pages.md says how.",
             )
         path = settings.home / "session.key"
-        _make_once(path, base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)))
+        _make_once(path, base64.urlsafe_b64encode(secrets.token_bytes(_SESSION_KEY_BYTES)))
     try:
         keys = tuple(path.read_bytes().split())
-        if not keys or any(len(base64.urlsafe_b64decode(key)) != KEY_BYTES for key in keys):
+        if not keys or any(len(base64.urlsafe_b64decode(key)) != _SESSION_KEY_BYTES for key in keys):
             raise ValueError
     except (OSError, ValueError):
         raise ConfigurationError(
-            "SIGNERT_SESSION_KEY_FILE: not keys of 32 bytes in base64url, one a line",
+            "SIGNERT_SESSION_KEY_BYTES_FILE: not keys of 32 bytes in base64url, one a line",
             remedy="docs/pages.md says how to make one.",
         ) from None
     return keys

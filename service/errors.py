@@ -119,6 +119,12 @@ class NotArchivable(RenderFailed):
     retryable = False
 
 
+class QueryRefused(SignertError):
+    """What was asked for in a search cannot be looked for: a value is none of its kind, or the cursor is not ours."""
+
+    code = "query"
+
+
 class StoreError(SignertError):
     """The object store did not do what it was asked."""
 

@@ -46,8 +46,13 @@ class MemoryStore:
         self.size(key)
         self.retained[key] = until
 
-    def list(self, prefix: str = "") -> Iterator[str]:
-        yield from sorted(k for k in self.objects if k.startswith(prefix))
+    def list(self, prefix: str = "", *, after: str | None = None, limit: int | None = None) -> Iterator[str]:
+        found = sorted(k for k in self.objects if k.startswith(prefix) and k > (after or ""))
+        yield from found[:limit]
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = (k.removeprefix(prefix).partition("/") for k in list(self.objects) if k.startswith(prefix))
+        yield from sorted({name for name, slash, _ in below if slash})
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         return None

@@ -14,8 +14,9 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from service.domain.object_keys import check_key
@@ -113,19 +114,46 @@ class DirectoryStore:
         except OSError as exc:
             raise _unusable(exc, f"protect {key}") from exc
 
-    def list(self, prefix: str = "") -> Iterator[str]:
+    def list(self, prefix: str = "", *, after: str | None = None, limit: int | None = None) -> Iterator[str]:
         if prefix:
             _check(prefix.rstrip("/"))
-        # Walk from the last whole segment; the rest of the prefix is compared as text.
-        base = self._root.joinpath(*prefix.split("/")[:-1])
-        found = (
-            Path(folder, name).relative_to(self._root).as_posix()
-            for folder, _, names in os.walk(base, onerror=_refuse_to_skip)
-            for name in names
-        )
-        keys = sorted(k for k in found if k.startswith(prefix) and not k.startswith(f"{_TEMPORARY}/"))
-        self._check_mounted()
-        yield from keys
+        base = prefix[: prefix.rfind("/") + 1]
+        yield from islice(self._below(base, prefix, after or ""), limit)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        _check(prefix.rstrip("/"))
+        yield from (name[:-1] for name in self._names(prefix) if name.endswith("/"))
+
+    def _below(self, folder: str, prefix: str, after: str) -> Iterator[str]:
+        """The keys in `folder` (it ends in `/`, or is the store's own), folder by folder, in byte order."""
+        for name in self._names(folder):
+            path = folder + name
+            if not name.endswith("/"):
+                if path.startswith(prefix) and path > after:
+                    yield path
+            elif (path.startswith(prefix) or prefix.startswith(path)) and (
+                path > after or after.startswith(path)
+            ):
+                yield from self._below(path, prefix, after)
+
+    def _names(self, folder: str) -> Sequence[str]:
+        """What is in the folder, in the order of its keys; what is a folder itself ends in `/`."""
+        try:
+            with os.scandir(self._root / folder) as found:
+                names = sorted(
+                    f"{entry.name}/" if entry.is_dir() else entry.name
+                    for entry in found
+                    if not (entry.is_dir() and entry.is_symlink())
+                )
+        except (FileNotFoundError, NotADirectoryError):  # there is none, or it was deleted meanwhile
+            names = []
+        except OSError as exc:
+            raise _unusable(exc, "list its keys") from exc
+        if not folder:
+            names = [name for name in names if name != f"{_TEMPORARY}/"]
+        if not names:
+            self._check_mounted()
+        return names
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:  # noqa: ARG002
         self._path(key)
@@ -205,12 +233,6 @@ def _check(key: str) -> None:
     check_key(key)
     if _TEMPORARY in key.split("/"):
         raise StoreError(f"'{_TEMPORARY}' is the store's own", remedy="Mend the key.")
-
-
-def _refuse_to_skip(exc: OSError) -> None:
-    """`os.walk` passes over what it cannot read; an agreement would seem not to exist."""
-    if not isinstance(exc, (FileNotFoundError, NotADirectoryError)):  # deleted meanwhile
-        raise _unusable(exc, "list its keys") from exc
 
 
 def _flush_folder(folder: Path) -> None:

@@ -29,12 +29,14 @@ import hashlib
 import logging
 import os
 import random
+import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, Literal, TypeVar
 
 import boto3
@@ -48,7 +50,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from service.domain.object_keys import check_key
+from service.domain.object_keys import check_key, in_byte_order
 from service.errors import AlreadyExists, ConfigurationError, NotFound, StoreError
 
 __all__ = ["LockMode", "S3Store"]
@@ -60,6 +62,8 @@ LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 _FIRST_PAUSE: Final = 0.2
 _RACERS: Final = 32
 _CONNECT_TIMEOUT: Final = 5.0
+_PAGE: Final = 1000
+"""Keys that S3 lists at a time, at most."""
 _NOT_ANSWERED = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
 """No answer, half of one, or one that means nothing."""
 _BROKEN = (*_NOT_ANSWERED, OSError)
@@ -220,11 +224,21 @@ class S3Store:
         until = found.get("ObjectLockRetainUntilDate")
         return until if isinstance(until, datetime) else datetime.min.replace(tzinfo=UTC)
 
-    def list(self, prefix: str = "") -> Iterator[str]:
+    def list(self, prefix: str = "", *, after: str | None = None, limit: int | None = None) -> Iterator[str]:
         if prefix:
             check_key(prefix.rstrip("/"))
-        # Amazon S3 lists in byte order. Others, SeaweedFS among them, list folder by folder.
-        yield from sorted(self._listed(prefix))
+        most = min(limit or _PAGE, _PAGE)
+        keys = self._listed(prefix, after or "", most)
+        if self._connection[0]:
+            # Amazon S3 lists in byte order. Others, SeaweedFS among them, list folder by folder.
+            keys = in_byte_order(keys, prefix, lambda start: any(self._listed(start, "", 1)), patience=most)
+        yield from islice(keys, limit)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        check_key(prefix.rstrip("/"))
+        for page in self._pages(prefix, Delimiter="/"):
+            for found in page.get("CommonPrefixes", ()):
+                yield found["Prefix"].removeprefix(self._prefix + prefix).rstrip("/")
 
     def delete(self, key: str) -> None:
         address = self._address(key)
@@ -329,13 +343,28 @@ class S3Store:
             raise
         return bool(found["Metadata"].get("write") == write)
 
-    def _listed(self, prefix: str) -> Iterator[str]:
-        asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+    def _listed(self, prefix: str, after: str, most: int) -> Iterator[str]:
+        """Keys as the store lists them, `most` at a time."""
+        asked: dict[str, Any] = {"MaxKeys": most}
+        if after.startswith(prefix):
+            # Where folders are listed one by one, `a/` comes before `a-`: what is wanted comes after its stem.
+            stem = re.split("[.-]", after.removeprefix(prefix), maxsplit=1)[0]
+            if stem:
+                asked["StartAfter"] = self._prefix + prefix + stem
+        elif after > prefix:
+            return
+        for page in self._pages(prefix, **asked):
+            for item in page.get("Contents", ()):
+                if (key := item["Key"].removeprefix(self._prefix)) > after:
+                    yield key
+
+    def _pages(self, prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, **more}
         while True:
             page = self._ask(
                 lambda: _genuine(self._client.list_objects_v2(**asked), "Name"), "list", prefix or "all keys"
             )
-            yield from (item["Key"].removeprefix(self._prefix) for item in page.get("Contents", ()))
+            yield page
             if not page.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]

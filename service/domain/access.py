@@ -93,6 +93,7 @@ class Resource(StrEnum):
     SCREENED = "screened"
     COURTESY = "courtesy"
     DATA = "data"
+    """What the case system sent: also what no document prints, such as other parties' identity numbers."""
     RECEIPT = "receipt"
     """In all its forms."""
     REPORT = "report"
@@ -123,12 +124,21 @@ class Situation:
     """Roles that have a declaration to sign before they may read."""
 
 
-_TELLS_NOBODY: Final = frozenset({Resource.AGREEMENT, Resource.LOG, Resource.SCREENED})
-"""What says nothing of who the participant is, protected or not."""
-_HAS_EDITION: Final = frozenset({Resource.DOCUMENT, Resource.RENDERED, Resource.EXPORT})
+_TELLS_NOBODY: Final = frozenset({Resource.AGREEMENT, Resource.LOG, Resource.SCREENED, Resource.EXPORT})
+"""What says nothing of who the participant is, protected or not. An export is of what the reader may see."""
+_HAS_EDITION: Final = frozenset({Resource.DOCUMENT, Resource.RENDERED})
 """What a screened edition can stand in for."""
-_FOR_ALL: Final = frozenset({*_TELLS_NOBODY, Resource.DOCUMENT, Resource.RENDERED, Resource.COURTESY, Resource.DATA,
-                             Resource.RECEIPT, Resource.REPORT})  # fmt: skip
+_FOR_ALL: Final = frozenset(
+    {
+        *_TELLS_NOBODY,
+        Resource.DOCUMENT,
+        Resource.RENDERED,
+        Resource.COURTESY,
+        Resource.RECEIPT,
+        Resource.REPORT,
+    }
+)
+_FOR_NAV: Final = _FOR_ALL | {Resource.DATA, Resource.SCAN}
 _FOR_OFFICES: Final = frozenset(Resource)
 _UNDECLARED: Final = frozenset({Resource.AGREEMENT})
 
@@ -138,10 +148,10 @@ MATRIX: Final[Mapping[Standing, tuple[frozenset[Resource], Sight]]] = {
     Standing.OPERATOR: (frozenset({Resource.AGREEMENT, Resource.LOG}), Sight.NONE),
     Standing.PARTICIPANT: (_FOR_ALL, Sight.WHOLE),
     Standing.GUARDIAN: (_FOR_ALL, Sight.WHOLE),
-    Standing.ADVISER: (_FOR_ALL | {Resource.SCAN}, Sight.WHOLE),
-    Standing.DECIDER: (_FOR_ALL | {Resource.SCAN}, Sight.WHOLE),
+    Standing.ADVISER: (_FOR_NAV, Sight.WHOLE),
+    Standing.DECIDER: (_FOR_NAV, Sight.WHOLE),
     Standing.EMPLOYER: (_FOR_ALL, Sight.SCREENED),
-    Standing.MENTOR: (_FOR_ALL - {Resource.DATA}, Sight.SCREENED),
+    Standing.MENTOR: (_FOR_ALL, Sight.SCREENED),
     Standing.ORGANISER: (_FOR_ALL, Sight.SCREENED),
 }
 """What each may see, and how much of what tells who a protected participant is."""

@@ -346,6 +346,8 @@ class Agreement:
     """Items of the follow-up that were told, by id, and as what (see `due.Telling`); ids hold over versions."""
     done: Mapping[str, Done] = field(default_factory=dict)
     """Items of the follow-up that are done, by id."""
+    status_seq: int = 0
+    """The log's entry with which the current version came to its status. The index names its places by it."""
 
     @property
     def current(self) -> Version:

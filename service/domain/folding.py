@@ -60,7 +60,15 @@ def advance(agreement: Agreement, entry: Entry) -> Agreement:
         version = _FOLDS[entry.type](agreement.versions[entry.version - 1], entry)
         versions = (*agreement.versions[: entry.version - 1], version, *agreement.versions[entry.version :])
     commands = {**agreement.commands, **_commands(entry)}
-    return replace(agreement, head=entry, versions=versions, commands=commands)
+    before, now = agreement.current, versions[-1]
+    same = (before.number, before.status) == (now.number, now.status)
+    return replace(
+        agreement,
+        head=entry,
+        versions=versions,
+        commands=commands,
+        status_seq=agreement.status_seq if same else entry.seq,
+    )
 
 
 def _commands(entry: Entry) -> dict[str, str]:

@@ -50,8 +50,19 @@ class ObjectStore(Protocol):
     def retain(self, key: str, until: datetime) -> None:
         """Ask, of an object that is there, what `create` asks with `retain_until`. Raises `NotFound`."""
 
-    def list(self, prefix: str = "") -> Iterator[str]:
-        """Keys that start with `prefix`, in ascending byte order. A prefix may end inside a segment."""
+    def list(self, prefix: str = "", *, after: str | None = None, limit: int | None = None) -> Iterator[str]:
+        """Keys that start with `prefix`, in ascending byte order. A prefix may end inside a segment.
+
+        With `after`, those that come after it in that order: any text, which need be no key. With `limit`, so many
+        at most; a store then reads no more than it must. Keys are read as they are asked for: what is created or
+        deleted meanwhile may be among them or not.
+        """
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The segments that stand right after `prefix` (it ends in `/`) in keys that go on after them.
+
+        Each once, in no order.
+        """
 
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens when there is none."""

@@ -20,7 +20,6 @@ from service.domain.log import Draft, Occurrence
 from service.domain.steps import Capability, Step
 from service.domain.template import Manifest
 from service.errors import NotFound
-from service.pipeline.index import index
 from service.pipeline.ledger import Raced, blob_key
 from service.pipeline.opening import opening
 from service.pipeline.services import Services
@@ -100,7 +99,6 @@ def _begin(services: Services, agreement: Agreement, version: Version, declarati
             "role": declaration.role,
         },
     )
-    index(services, data)
     try:
         services.ledger.append(declaration.agreement_id, None, draft, version=1)
     except Raced:

@@ -21,6 +21,7 @@ from service.domain.log import Draft, Entry, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
 from service.pipeline import archive, authorization, declare, follow_up, render, sign, waiting
+from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
@@ -101,6 +102,7 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 services.workbook.save(
                     replace(marker, since=told, touched=touched, parked=None, handed_on=handed_on)
                 )
+                _index(services, agreement)
                 services.hand_over(step.capability, agreement.id, marker.run)
                 return Outcome(Rest.HANDED_OVER, agreement, capability=step.capability)
             try:
@@ -116,6 +118,8 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
                 _publish(services, entry)
                 told = entry.seq + 1
         waiting.note_wakes(services, agreement)
+        doing = "index"
+        index(services.store, services.pseudonyms, agreement)
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
         known = exc if isinstance(exc, (SignertError, SigningError)) else unforeseen(exc)
         parked = _parked(marker, doing, known, services.clock.now())
@@ -124,9 +128,18 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
             "parked agreement=%s step=%s code=%s attempts=%d retry_at=%s",
             agreement.id, parked.step, parked.code, parked.attempts, parked.retry_at,
         )  # fmt: skip
+        _index(services, agreement)
         return Outcome(Rest.PARKED, agreement, parked=parked)
     services.workbook.end(marker)
     return Outcome(Rest.AT_REST, agreement)
+
+
+def _index(services: Services, agreement: Agreement) -> None:
+    """Have the agreement found as it stands now. Its marker stays, so what goes wrong is done again at its rest."""
+    try:
+        index(services.store, services.pseudonyms, agreement)
+    except SignertError as exc:
+        log.warning("not indexed agreement=%s code=%s", agreement.id, exc.code)
 
 
 def _attempt(services: Services, agreement: Agreement, step: Step) -> Draft:

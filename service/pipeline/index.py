@@ -1,20 +1,139 @@
-"""Where agreements are found by what people know of them. Made anew from the logs when it is lost."""
+"""Where agreements are found by what people know of them (`domain.places`). A hint: the logs are the truth.
+
+`index` brings it in step with a log, at the end of every drive and before the run's work marker is ended, so that a
+crash repairs itself. The new places come first, then the old ones go, then the card is written: a crash between any
+two leaves a card that still differs, and all is done again. Whoever finds, after that, that the log has gone on does
+it once more; so of two workers the one that saw the newer log has the last word.
+
+What is lost is made anew from the logs: see `reindex`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from service.errors import AlreadyExists
-from service.pipeline.services import Services
+from service.domain.agreement import Agreement, Version
+from service.domain.folding import advance
+from service.domain.log import canonical
+from service.domain.places import Card, card_key
+from service.domain.ports import ObjectStore
+from service.domain.pseudonyms import Pseudonyms
+from service.domain.summary import Summary
+from service.errors import AlreadyExists, NotFound
+from service.pipeline.ledger import blob_key, read_entries_after
 
-__all__ = ["index"]
+__all__ = ["card_of", "enter", "index", "read_card"]
+
+_WITH_ORGANISATION: Final = ("employer", "organiser")
+_WITH_NATIONAL_ID: Final = ("participant", "mentor", "guardian")
 
 
-def index(services: Services, data: Mapping[str, Any]) -> None:
-    """Enter the agreement of these `data` under its case."""
-    case = data["case"]
-    key = f"index/case/{case['system']}/{case['reference']}/{data['id']}"
-    with contextlib.suppress(AlreadyExists):
-        services.store.create(key, b"")
+def index(store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement) -> None:
+    """Bring the index in step with the agreement. One read when it is; else a write for each fact that changed.
+
+    Raises `StoreError`.
+    """
+    while enter(store, pseudonyms, agreement):
+        later = read_entries_after(store, agreement.head)
+        if not later:
+            return
+        for entry in later:
+            agreement = advance(agreement, entry)
+
+
+def enter(
+    store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, *, anew: bool = False
+) -> bool:
+    """Enter what `agreement` says, unless a newer state is entered; whether anything was written.
+
+    With `anew`, all is read from the data again, and every place is written whether it was there or not.
+    """
+    before = read_card(store, agreement.id)
+    if before and before.seq > agreement.head.seq:
+        return False
+    card = card_of(store, pseudonyms, agreement, None if anew else before)
+    if card == before and not anew:
+        return False
+    old = before.keys if before else frozenset()
+    for key in sorted(card.keys if anew else card.keys - old):
+        with contextlib.suppress(AlreadyExists):
+            store.create(key, b"")
+    for key in sorted(old - card.keys):
+        store.delete(key)
+    store.put(card_key(agreement.id), canonical(card.as_json()))
+    return True
+
+
+def read_card(store: ObjectStore, agreement_id: str) -> Card | None:
+    """What the index knows of the agreement; None when it knows nothing, or nothing that can be read."""
+    try:
+        return Card.from_json(json.loads(store.get(card_key(agreement_id))))
+    except (NotFound, ValueError, KeyError, TypeError):
+        return None
+
+
+def card_of(
+    store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, before: Card | None = None
+) -> Card:
+    """What the index is to know of this state. What `before` knows is not read again.
+
+    Without `pseudonyms`, people are only known as `before` knows them.
+    """
+    version = agreement.in_force or agreement.current
+    organisations: set[str] = set(before.organisations) if before else set()
+    parties: set[str] = set(before.parties) if before else set()
+    employer = before.summary.organisation if before else None
+    key_id = before.key_id if before else None
+    read = before.read if before else 0
+    if pseudonyms and key_id != pseudonyms.key_id:
+        parties, read, key_id = set(), 0, pseudonyms.key_id
+    for each in agreement.versions[read:]:
+        people = _parties(store, agreement.id, each)
+        numbers = {
+            role: people[role]["organisation"]["number"] for role in _WITH_ORGANISATION if role in people
+        }
+        organisations.update(numbers.values())
+        employer = numbers.get("employer")
+        if pseudonyms is None:
+            key_id = None  # who has the key reads all of them again
+            continue
+        told = (people[role].get("national_id") for role in _WITH_NATIONAL_ID if role in people)
+        parties.update(pseudonyms.of(number) for number in told if number)
+    current = agreement.current
+    return Card(
+        seq=agreement.head.seq,
+        status_seq=agreement.status_seq,
+        summary=Summary(
+            agreement_id=agreement.id,
+            case_system=agreement.case_system,
+            reference=agreement.case_reference,
+            organisation=employer,
+            template=current.template,
+            template_version=current.template_version,
+            status=current.status,
+            versions=len(agreement.versions),
+            opened_at=agreement.versions[0].opened_at,
+            changed_at=agreement.head.at,
+            in_force=agreement.in_force.number if agreement.in_force else None,
+            signed_at=agreement.in_force.signed_at if agreement.in_force else None,
+            ends=version.follow_up.ends or None,
+            declares_for=agreement.declares_for.agreement_id if agreement.declares_for else None,
+        ),
+        organisations=frozenset(organisations),
+        parties=frozenset(parties),
+        read=len(agreement.versions),
+        key_id=key_id,
+    )
+
+
+def _parties(store: ObjectStore, agreement_id: str, version: Version) -> Mapping[str, Any]:
+    """The version's parties by role; none where its data were erased."""
+    try:
+        data = json.loads(store.get(blob_key(agreement_id, version.input_sha256, "json")))
+    except NotFound:
+        return {}
+    parties: Mapping[str, Any] = data["parties"]
+    return parties

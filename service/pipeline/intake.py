@@ -28,7 +28,6 @@ from service.errors import (
 from service.pipeline.decisions import decide
 from service.pipeline.declare import declarations
 from service.pipeline.follow_up import plan_follow_up
-from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.opening import check_plan, fitting_template, opening
 from service.pipeline.quarantine import reject
@@ -280,7 +279,6 @@ def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -
         declarations=declaring,
     )
     entry = replace(draft, data={**claim.origin, **draft.data})
-    index(services, data)
     marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=0)
     try:
         services.ledger.append(claim.agreement_id, None, entry, version=1)

@@ -16,7 +16,7 @@ from service.domain.log import Draft, Entry, check_chain, log_key, timestamp
 from service.domain.ports import Clock, ObjectStore
 from service.errors import AlreadyExists, NotFound, SignertError, StoreError
 
-__all__ = ["Ledger", "Raced", "blob_key"]
+__all__ = ["Ledger", "Raced", "blob_key", "read_chain", "read_entries_after"]
 
 
 class Raced(SignertError):
@@ -28,6 +28,31 @@ class Raced(SignertError):
 
 def blob_key(agreement_id: str, sha256: str, extension: str) -> str:
     return f"agreements/{agreement_id}/blobs/{sha256}.{extension}"
+
+
+def read_chain(store: ObjectStore, agreement_id: str) -> list[Entry]:
+    """See `Ledger.read`."""
+    entries = [Entry.parse(store.get(key)) for key in store.list(f"agreements/{agreement_id}/log/")]
+    if not entries:
+        raise NotFound(
+            f"there is no agreement {agreement_id}",
+            remedy="Check the id, and that SIGNERT_STORE is the right store.",
+        )
+    check_chain(agreement_id, entries)
+    return entries
+
+
+def read_entries_after(store: ObjectStore, entry: Entry) -> list[Entry]:
+    """See `Ledger.read_after`."""
+    found: list[Entry] = []
+    last = entry
+    while store.exists(key := log_key(entry.agreement_id, last.seq + 1)):
+        following = Entry.parse(store.get(key))
+        if following.previous != last.sha256:
+            raise StoreError(f"log of agreement {entry.agreement_id}: entry {following.seq} does not follow")
+        found.append(following)
+        last = following
+    return found
 
 
 class Ledger:
@@ -43,30 +68,11 @@ class Ledger:
 
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
-        entries = [
-            Entry.parse(self.store.get(key)) for key in self.store.list(f"agreements/{agreement_id}/log/")
-        ]
-        if not entries:
-            raise NotFound(
-                f"there is no agreement {agreement_id}",
-                remedy="Check the id, and that SIGNERT_STORE is the right store.",
-            )
-        check_chain(agreement_id, entries)
-        return entries
+        return read_chain(self.store, agreement_id)
 
     def read_after(self, entry: Entry) -> list[Entry]:
         """The entries that follow `entry`, checked against it."""
-        found: list[Entry] = []
-        last = entry
-        while self.store.exists(key := log_key(entry.agreement_id, last.seq + 1)):
-            following = Entry.parse(self.store.get(key))
-            if following.previous != last.sha256:
-                raise StoreError(
-                    f"log of agreement {entry.agreement_id}: entry {following.seq} does not follow"
-                )
-            found.append(following)
-            last = following
-        return found
+        return read_entries_after(self.store, entry)
 
     def append(self, agreement_id: str, last: Entry | None, draft: Draft, *, version: int) -> Entry:
         """Write `draft` as the entry after `last` (None: the first). Raises `Raced` when somebody was first."""

@@ -10,10 +10,14 @@ no parties that anybody can be recognised as.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from service.domain.access import (
@@ -27,14 +31,24 @@ from service.domain.access import (
     sight,
 )
 from service.domain.agreement import Agreement, Status, Version
-from service.domain.folding import fold
+from service.domain.folding import advance, fold
 from service.domain.paper import EXTENSIONS
 from service.domain.periods import norwegian_date
 from service.domain.presentation import is_protected
-from service.errors import NotFound
+from service.errors import NotFound, StoreError
 from service.pipeline.ledger import Ledger, blob_key
 
-__all__ = ["Document", "Seen", "View", "documents_of", "find", "parse_id", "roles_of", "view_of"]
+__all__ = [
+    "Agreements",
+    "Document",
+    "Seen",
+    "View",
+    "documents_of",
+    "find",
+    "parse_id",
+    "roles_of",
+    "view_of",
+]
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,41 @@ def not_found() -> NotFound:
 def find(ledger: Ledger, agreement_id: str) -> Agreement:
     """The agreement as its log tells. Raises `NotFound`, `LogCorrupt`."""
     return fold(ledger.read(parse_id(agreement_id)))
+
+
+class Agreements:
+    """Agreements by id, as their logs tell, remembered for a while. Safe in threads.
+
+    Nothing personal is remembered: a log has none. A log only grows, so what is remembered is brought up to date
+    from its last entry on; after `forget_after` it is read anew, for an agreement may have been disposed of.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, capacity: int = 500, forget_after: timedelta = timedelta(minutes=5)
+    ) -> None:
+        self._ledger = ledger
+        self._capacity = capacity
+        self._forget_after = forget_after
+        self._known: OrderedDict[str, tuple[Agreement, datetime]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, agreement_id: str, now: datetime) -> Agreement:
+        """Raises `NotFound`, `LogCorrupt`, `StoreError`."""
+        agreement_id = parse_id(agreement_id)
+        with self._lock:
+            known = self._known.get(agreement_id)
+        if known and now - known[1] < self._forget_after:
+            agreement, read_at = known
+            for entry in self._ledger.read_after(agreement.head):
+                agreement = advance(agreement, entry)
+        else:
+            agreement, read_at = find(self._ledger, agreement_id), now
+        with self._lock:
+            self._known[agreement_id] = agreement, read_at
+            self._known.move_to_end(agreement_id)
+            while len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+        return agreement
 
 
 def view_of(ledger: Ledger, agreement: Agreement, reader: Reader, now: datetime) -> View:
@@ -245,3 +294,30 @@ def documents_of(agreement: Agreement, version: Version) -> dict[str, Document]:
         add(f"scans/{party.role}", Resource.SCAN, paper.scan_sha256, EXTENSIONS[paper.media_type], paper.media_type,
             called=f"scan-{party.role}")  # fmt: skip
     return found
+
+
+def whole(ledger: Ledger, document: Document) -> Generator[bytes]:
+    """The document's bytes, in pieces. Raises `NotFound` at once.
+
+    The last piece comes only when all of them together are what the log says: from the generator, `StoreError`.
+    """
+    stream = ledger.store.stream(document.key)
+    checked = _checked(stream, document)
+    next(checked)
+    return checked
+
+
+def _checked(stream: Generator[bytes], document: Document) -> Generator[bytes]:
+    sha256 = hashlib.sha256()
+    with contextlib.closing(stream):
+        yield b""
+        held = b""
+        for piece in stream:
+            sha256.update(piece)
+            if held:
+                yield held
+            held = piece
+        if sha256.hexdigest() != document.sha256:
+            raise StoreError(f"{document.key} is not what its name says", code="store_checksum")
+        if held:
+            yield held

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from service.domain.paper import ScanFault
 from service.domain.ports import Attachment, Clock, ObjectStore, OfficeConverter, Publisher
+from service.domain.pseudonyms import Pseudonyms
 from service.domain.steps import Capability
 from service.domain.template import Template
 from service.errors import SignertError
@@ -112,6 +113,8 @@ class Services:
     """What is wrong with a file as a scan of this media type, opened with limits."""
     follow_up_days: int = 7
     """How many days before its date an item of the follow-up is told as due, in versions that begin from now on."""
+    pseudonyms: Pseudonyms | None = None
+    """Without them the index does not know people."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 

@@ -1,7 +1,9 @@
 """Errors as Problem Details (RFC 9457) in the product's own words: code, message, remedy, fields at fault.
 
 {"type": "urn:signert:problem:not_found", "title": "…", "status": 404, "code": "not_found",
- "detail": "…", "remedy": "…", "errors": [{"path": …, "code": …, "message": …}], "trace": "…"}
+ "detail": "…", "remedy": "…", "errors": [{"path": …, "code": …, "message": …}]}
+
+The trace stands in the header `Signert-Trace`, so that two answers that must not differ do not.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from flask import Flask, Response, g, json
+from flask import Flask, Response, json
 from werkzeug.exceptions import HTTPException
 
 from service.errors import FieldError, NotFound, SignertError, StoreError
@@ -51,8 +53,6 @@ def problem_response(problem: HttpProblem) -> Response:
         body["remedy"] = problem.remedy
     if problem.errors:
         body["errors"] = [error.as_json() for error in problem.errors]
-    if "trace" in g:
-        body["trace"] = g.trace
     return Response(
         json.dumps(body),
         problem.status,
@@ -113,3 +113,4 @@ def add_error_handlers(app: Flask) -> None:
         return problem_response(as_problem(exc))
 
     app.register_error_handler(Exception, handle)
+    app.register_error_handler(HTTPException, handle)

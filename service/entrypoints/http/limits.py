@@ -1,0 +1,71 @@
+"""How many requests are answered: by address before anything is looked at, and by reader once it is known."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+from flask_limiter import Limiter, RateLimitExceeded
+from limits import parse
+
+from service.config import Settings
+from service.entrypoints.http.errors import HttpProblem, problem_response
+from service.entrypoints.http.site import current_reader, site
+
+__all__ = ["add_limits"]
+
+
+def add_limits(app: Flask, settings: Settings) -> Callable[[], None]:
+    """Limit what one address may ask for; the function that is given back limits the reader of a request.
+
+    Where the server that counts is away, each process counts by itself.
+    """
+    limiter = Limiter(
+        key_func=_address,
+        app=app,
+        application_limits=[settings.http_address_rate],
+        storage_uri=settings.http_rate_store,
+        strategy="fixed-window",
+        in_memory_fallback_enabled=True,
+        headers_enabled=False,
+        key_prefix="signert",
+    )
+    limiter.request_filter(lambda: request.path in {"/healthz", "/readyz"})
+    by_reader = parse(settings.http_rate)
+
+    def limit_reader() -> None:
+        pseudonym = site().access_log.pseudonym(current_reader())
+        if not limiter.limiter.hit(by_reader, "reader", pseudonym):
+            raise _too_many(limiter.limiter.get_window_stats(by_reader, "reader", pseudonym).reset_time)
+
+    def tell(_exc: RateLimitExceeded) -> Response:
+        current = limiter.current_limit
+        return problem_response(_too_many(current.reset_at if current else time.time() + 60))
+
+    app.register_error_handler(RateLimitExceeded, tell)
+    return limit_reader
+
+
+def _too_many(reset_at: float) -> HttpProblem:
+    seconds = max(1, math.ceil(reset_at - time.time()))
+    return HttpProblem(
+        429,
+        "too_many_requests",
+        "too many requests",
+        remedy="Wait as Retry-After says, then go on more slowly.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def _address() -> str:
+    """The caller's address; of IPv6 the network, for one machine has 2**64 addresses."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
