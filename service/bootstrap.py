@@ -190,13 +190,13 @@ def open_login(settings: Settings) -> LoginProvider | None:
 def session_keys(settings: Settings) -> tuple[bytes, ...]:
     """The keys that sessions are encrypted with, newest first: 32 bytes in base64url, one a line.
 
-    Without `SIGNERT_SESSION_KEY_BYTES_FILE` one is made in the data folder, but not in production. Raises `ConfigurationError`.
+    Without `SIGNERT_SESSION_KEY_FILE` one is made in the data folder, but not in production. Raises `ConfigurationError`.
     """
     path = settings.session_key_file
     if path is None:
         if settings.env == PRODUCTION and settings.login:
             raise ConfigurationError(
-                "SIGNERT_LOGIN needs SIGNERT_SESSION_KEY_BYTES_FILE",
+                "SIGNERT_LOGIN needs SIGNERT_SESSION_KEY_FILE",
                 remedy="Make one that all processes share; docs/pages.md says how.",
             )
         path = settings.home / "session.key"
@@ -207,7 +207,7 @@ def session_keys(settings: Settings) -> tuple[bytes, ...]:
             raise ValueError
     except (OSError, ValueError):
         raise ConfigurationError(
-            "SIGNERT_SESSION_KEY_BYTES_FILE: not keys of 32 bytes in base64url, one a line",
+            "SIGNERT_SESSION_KEY_FILE: not keys of 32 bytes in base64url, one a line",
             remedy="docs/pages.md says how to make one.",
         ) from None
     return keys

@@ -2,7 +2,7 @@
 
     login = load_login(path, production=True)
     started = login.start(redirect_uri, language="nb")      # send the person to started.address, keep the rest
-    who = login.finish(code, started, redirect_uri, now=clock.now())
+    who = login.finish(code, redirect_uri, nonce=started.nonce, verifier=started.verifier, now=clock.now())
 
 The file `SIGNERT_LOGIN` is TOML; docs/pages.md has every field. Errors name what is wrong, never who somebody is.
 """
@@ -110,13 +110,13 @@ class LoginProvider:
             )
         return Started(address, state, nonce, verifier)
 
-    def finish(self, code: str, started: Started, redirect_uri: str, *, now: datetime) -> LoggedIn:
-        """Who has logged in. Raises `LoginFailed`, `ProviderUnavailable`."""
+    def finish(self, code: str, redirect_uri: str, *, nonce: str, verifier: str, now: datetime) -> LoggedIn:
+        """Who has logged in; `state` has been compared already. Raises `LoginFailed`, `ProviderUnavailable`."""
         endpoint = self._endpoint("token_endpoint")
         try:
             with self._session(redirect_uri) as session:
                 told = session.fetch_token(
-                    endpoint, code=code, code_verifier=started.verifier, timeout=_TIMEOUT, allow_redirects=False
+                    endpoint, code=code, code_verifier=verifier, timeout=_TIMEOUT, allow_redirects=False
                 )
         except OAuthError as exc:
             raise _failed(f"the provider gave no token ({_known(exc.error)})") from None
@@ -127,7 +127,7 @@ class LoginProvider:
             raise _failed("the provider gave no ID token")
         try:
             claims = self._tokens.claims(id_token, now=now)
-            if not hmac.compare_digest(str(claims.get("nonce", "")), started.nonce):
+            if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
                 raise _failed("the ID token is for another login (nonce)")
             if claims.get("azp", self._client.id) != self._client.id:
                 raise _failed("the ID token is for another client (azp)")
