@@ -50,9 +50,9 @@ def add_pages(app: Flask) -> None:
     blueprint.add_url_rule("/", "front", _front)
     for part in (login, agreements, verify):
         part.add(blueprint)
+    faults.add(app, blueprint)
     app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    faults.add(app, blueprint)
 
 
 def _front() -> Response:
