@@ -32,6 +32,7 @@ from service.domain.access import (
 )
 from service.domain.agreement import Agreement, Status, Version
 from service.domain.folding import advance, fold
+from service.domain.log import Entry
 from service.domain.paper import EXTENSIONS
 from service.domain.periods import norwegian_date
 from service.domain.presentation import is_protected
@@ -44,6 +45,7 @@ __all__ = [
     "Seen",
     "View",
     "documents_of",
+    "entries_of",
     "find",
     "parse_id",
     "roles_of",
@@ -294,6 +296,12 @@ def documents_of(agreement: Agreement, version: Version) -> dict[str, Document]:
         add(f"scans/{party.role}", Resource.SCAN, paper.scan_sha256, EXTENSIONS[paper.media_type], paper.media_type,
             called=f"scan-{party.role}")  # fmt: skip
     return found
+
+
+def entries_of(ledger: Ledger, view: View) -> list[Entry]:
+    """The log, as far as the reader may see it: entries about versions whose log it may see."""
+    seen = {number for number, one in view.versions.items() if one.sight(Resource.LOG)}
+    return [entry for entry in ledger.read(view.agreement.id) if entry.version in seen]
 
 
 def whole(ledger: Ledger, document: Document) -> Generator[bytes]:

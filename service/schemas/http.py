@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from marshmallow import RAISE, Schema, fields
+from marshmallow import RAISE, Schema, fields, missing
 
 from service.domain.access import Standing
 from service.domain.agreement import PartyStatus, Status
@@ -56,12 +56,9 @@ def field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
 class _WholeText(fields.Integer):
     """A whole number in a query, where everything is text."""
 
-    def __init__(self, low: int, high: int, description: str, *, default: int | None = None) -> None:
+    def __init__(self, low: int, high: int, description: str, *, default: Any = missing) -> None:
         self.low, self.high = low, high
-        super().__init__(
-            metadata=described(description, minimum=low, maximum=high),
-            **({"load_default": default} if default is not None else {}),
-        )
+        super().__init__(metadata=described(description, minimum=low, maximum=high), load_default=default)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:  # noqa: ARG002
         text = str(value)
