@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
@@ -36,22 +37,22 @@ _KEYS = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "not_found
 
 def add(app: Flask, blueprint: Blueprint) -> None:
     blueprint.register_error_handler(Exception, _page)
-    # An address that no view has belongs to no blueprint: people's are pages, the API's are Problem Details.
-    others = app.error_handler_spec[None]
+    # What is refused before there is a view belongs to no blueprint: people's is a page, the API's Problem Details.
+    too_many = app.error_handler_spec[None][429][RateLimitExceeded]
+
+    def unrouted(exc: Exception) -> Response:
+        return _page(exc) if _is_for_people() else problem_response(as_problem(exc))
+
+    def limited(exc: Exception) -> ResponseReturnValue:
+        return _page(exc) if _is_for_people() else app.ensure_sync(too_many)(exc)
+
     for code in (404, 405):
-        app.register_error_handler(code, _unrouted)
-    for handlers in others.values():
-        handlers.pop(RateLimitExceeded, None)
-    app.register_error_handler(RateLimitExceeded, _unrouted)
+        app.register_error_handler(code, unrouted)
+    app.register_error_handler(RateLimitExceeded, limited)
 
 
 def _is_for_people() -> bool:
-    path = request.path
-    return not path.startswith(("/api/", "/healthz", "/readyz", "/metrics", "/.well-known/"))
-
-
-def _unrouted(exc: Exception) -> Response:
-    return _page(exc) if _is_for_people() else problem_response(as_problem(exc))
+    return not request.path.startswith(("/api/", "/healthz", "/readyz"))
 
 
 def _page(exc: Exception) -> Response:

@@ -12,6 +12,7 @@ from typing import Final
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
+from service.entrypoints.http.limits import limit_address
 from service.entrypoints.http.pages.answers import answer
 from service.entrypoints.http.pages.checking import TooHeavy, check_upload
 from service.entrypoints.http.pages.frame import page, pages, texts_for
@@ -20,6 +21,7 @@ __all__ = ["add", "too_large"]
 
 _HEAD: Final = 1024
 """A PDF says that it is one within its first bytes (ISO 32000-1, Annex H, implementation note 13)."""
+_RATE: Final = "20/minute"
 _DRAIN_SECONDS: Final = 10.0
 _DRAIN_TIMES: Final = 4
 
@@ -31,6 +33,7 @@ def add(blueprint: Blueprint) -> None:
 def _verify() -> ResponseReturnValue:
     if request.method != "POST":
         return _form()
+    limit_address("verify", _RATE)
     upload = request.files.get("document")
     if upload is None or not upload.filename:
         return _form("verify.no_file", 400)
