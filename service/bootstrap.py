@@ -183,14 +183,17 @@ def open_login(settings: Settings) -> LoginProvider | None:
     from service.adapters.tokens.login import load_login
 
     if settings.public_url is None:
-        raise ConfigurationError("SIGNERT_LOGIN needs SIGNERT_PUBLIC_URL", remedy="Say where people find the page.")
+        raise ConfigurationError(
+            "SIGNERT_LOGIN needs SIGNERT_PUBLIC_URL", remedy="Say where people find the page."
+        )
     return load_login(settings.login, production=settings.env == PRODUCTION)
 
 
 def session_keys(settings: Settings) -> tuple[bytes, ...]:
     """The keys that sessions are encrypted with, newest first: 32 bytes in base64url, one a line.
 
-    Without `SIGNERT_SESSION_KEY_FILE` one is made in the data folder, but not in production. Raises `ConfigurationError`.
+    Without `SIGNERT_SESSION_KEY_FILE` one is made in the data folder, but not in production.
+    Raises `ConfigurationError`.
     """
     path = settings.session_key_file
     if path is None:

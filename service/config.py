@@ -177,7 +177,8 @@ class _SettingsSchema(Schema):
     public_url = fields.String(
         load_default=None,
         validate=validate.Regexp(
-            r"https://[^/@?#\s]+\Z|http://(localhost|127\.0\.0\.1)(:\d+)?\Z", error="must be https://host, no path"
+            r"https://[^/@?#\s]+\Z|http://(localhost|127\.0\.0\.1)(:\d+)?\Z",
+            error="must be https://host, no path",
         ),
     )
     session_key_file = _PathField(load_default=None)

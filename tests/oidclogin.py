@@ -1,7 +1,7 @@
-"""Login at the OpenID provider of `tests/oidcprovider.py`, as ID-porten has it: code, PKCE, client authentication, logout.
+"""Login at the provider of `tests/oidcprovider.py`, as ID-porten has it: code, PKCE, client authentication, logout.
 
-    login = add_login(provider, client_id="signert-page", redirect_uri="https://…/logg-inn/svar", secret="…")
-    login.people["Anna"] = {"pid": "17849431021"}
+login = add_login(provider, client_id="signert-page", redirect_uri="https://…/logg-inn/svar", secret="…")
+login.people["Anna"] = {"pid": "17849431021"}
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ class Login:
     def _is_client(self, request: Request) -> bool:
         if self.key is not None:
             claims = jwt.decode(
-                request.form["client_assertion"], self.key, algorithms=["RS256"], audience=self.provider.issuer
+                request.form["client_assertion"],
+                self.key,
+                algorithms=["RS256"],
+                audience=self.provider.issuer,
             )
             return bool(claims["iss"] == claims["sub"] == self.client_id)
         given = request.headers.get("Authorization", "").removeprefix("Basic ")

@@ -107,7 +107,9 @@ def page_site(home: Path) -> Iterator[PageSite]:
 
 
 @contextlib.contextmanager
-def serve(site: PageSite, *, clock: Clock | None = None, port: int | None = None, **more: str) -> Iterator[Served]:
+def serve(
+    site: PageSite, *, clock: Clock | None = None, port: int | None = None, **more: str
+) -> Iterator[Served]:
     """The application on a free port, as a browser meets it."""
     port = port or free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
@@ -136,7 +138,9 @@ def _send(services: Services, name: str, **values: Any) -> Agreement:
     return outcome.agreement
 
 
-def _submit(services: Services, data: Mapping[str, Any], approved: tuple[str, ...] = (), **changes: Any) -> Agreement:
+def _submit(
+    services: Services, data: Mapping[str, Any], approved: tuple[str, ...] = (), **changes: Any
+) -> Agreement:
     agreement = {**copy.deepcopy(dict(data)), "id": str(uuid.uuid4()), **changes}
     plan = {"parties": {role: {"method": "approved"} for role in approved}}
     return _send(services, "submit", agreement=agreement, **({"signing": plan} if approved else {}))

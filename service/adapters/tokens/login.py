@@ -168,7 +168,9 @@ class LoginProvider:
     def _endpoint(self, name: str) -> str:
         address = self._discovered().get(name)
         if not isinstance(address, str):
-            raise ProviderUnavailable(f"the provider's discovery document has no {name}", remedy="Ask the provider.")
+            raise ProviderUnavailable(
+                f"the provider's discovery document has no {name}", remedy="Ask the provider."
+            )
         return address
 
     def _discovered(self) -> Mapping[str, Any]:

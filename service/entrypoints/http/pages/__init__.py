@@ -17,7 +17,15 @@ from flask import Blueprint, Flask, Response, request
 
 from service.bootstrap import open_catalogue, open_login, open_trust, session_keys
 from service.entrypoints.http.pages import agreements, faults, login, verify
-from service.entrypoints.http.pages.frame import Pages, check_form, current_session, harden, page, pages, texts_for
+from service.entrypoints.http.pages.frame import (
+    Pages,
+    check_form,
+    current_session,
+    harden,
+    page,
+    pages,
+    texts_for,
+)
 from service.entrypoints.http.pages.session import SESSION_COOKIE, Vault, drop_cookie, set_cookie
 from service.entrypoints.http.site import Site, site
 

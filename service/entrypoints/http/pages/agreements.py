@@ -1,4 +1,4 @@
-"""An agreement and its documents, for those who are party to it. Every read is in the access log before it is answered."""
+"""An agreement and its documents, for those who are party to it. Every read is in the access log first."""
 
 from __future__ import annotations
 
@@ -148,7 +148,9 @@ def _versions(agreement_id: str) -> ResponseReturnValue:
     prefer = _newest(view).version.language
     t = texts_for(prefer)
     chapters = [_chapter(t, view, seen) for _, seen in sorted(view.versions.items(), reverse=True)]
-    return page("versions.html", prefer=prefer, title=t("versions.title"), chapters=chapters, back=_home(view))
+    return page(
+        "versions.html", prefer=prefer, title=t("versions.title"), chapters=chapters, back=_home(view)
+    )
 
 
 _STATES: Final = {
@@ -177,7 +179,9 @@ def _chapter(t: Texts, view: View, seen: Seen) -> _Chapter:
         "lang": version.language,
         "is_in_force": in_force is not None and in_force.number == version.number,
         "state": state,
-        "href": url_for("pages.text", agreement_id=view.agreement.id, number=version.number) if readable else None,
+        "href": url_for("pages.text", agreement_id=view.agreement.id, number=version.number)
+        if readable
+        else None,
     }
     if version.number == 1:
         return _Chapter(**common, note=t("versions.first"))
@@ -295,7 +299,9 @@ def _text(agreement_id: str, number: int) -> ResponseReturnValue:
         refuse(agreement_id, "text", number)
     record(view, f"text/{document.name}", Outcome.READ, seen, sha256=document.sha256)
     blocks = list(_shown(t, read_structure(_bytes(site().ledger, view, document))))
-    title = next((b.block.text for b in blocks if isinstance(b, _Shown) and b.kind == "Heading"), t("text.title"))
+    title = next(
+        (b.block.text for b in blocks if isinstance(b, _Shown) and b.kind == "Heading"), t("text.title")
+    )
     return page(
         "text.html",
         prefer=prefer,
@@ -365,7 +371,9 @@ def _mine() -> ResponseReturnValue:
             except QueryRefused:
                 continue
             known = {one.href for one in found}
-            found += [one for item in result.items if (one := _own(t, item.agreement_id)) and one.href not in known]
+            found += [
+                one for item in result.items if (one := _own(t, item.agreement_id)) and one.href not in known
+            ]
             if len(queries) == 1 and result.cursor:
                 more = url_for("pages.mine", fra=result.cursor)
         here.access_log.record(

@@ -23,7 +23,11 @@ _KINDS: Final = {"TOTAL-PASSED": "good", "TOTAL-FAILED": "bad", "INDETERMINATE":
 _RESULTS: Final = {"good": "verdict.ok", "bad": "verdict.not_ok", "unsure": "verdict.not_sure"}
 _CHANGED: Final = {"HASH_FAILURE", "SIG_CRYPTO_FAILURE", "FORMAT_FAILURE"}
 _REVOKED: Final = {"REVOKED", "REVOKED_NO_POE", "REVOKED_CA_NO_POE"}
-_UNKNOWN: Final = {"NO_CERTIFICATE_CHAIN_FOUND", "NO_SIGNING_CERTIFICATE_FOUND", "CERTIFICATE_CHAIN_GENERAL_FAILURE"}
+_UNKNOWN: Final = {
+    "NO_CERTIFICATE_CHAIN_FOUND",
+    "NO_SIGNING_CERTIFICATE_FOUND",
+    "CERTIFICATE_CHAIN_GENERAL_FAILURE",
+}
 _LONGEST: Final = 160
 
 
@@ -59,7 +63,9 @@ def answer(
         kind = "bad"
     title, texts = _words(t, report, kind, ours=ours)
     if ours:
-        texts = [*texts, t("check.differs" if faults else "check.matches")] if kind == "good" or faults else texts
+        texts = (
+            [*texts, t("check.differs" if faults else "check.matches")] if kind == "good" or faults else texts
+        )
     return Answer(
         kind,
         title,
@@ -125,7 +131,11 @@ def _document(t: Texts, report: ValidationReport) -> list[Detail]:
     if report.explanation:
         found.append((t("verdict.explanation"), _clean(t, report.explanation), "nb"))
     found += [
-        (t("verdict.stamp"), f"{t.moment(s.time) if s.time else t('verdict.no_time')}, {_clean(t, s.authority)}", None)
+        (
+            t("verdict.stamp"),
+            f"{t.moment(s.time) if s.time else t('verdict.no_time')}, {_clean(t, s.authority)}",
+            None,
+        )
         for s in report.document_timestamps
     ]
     found += [

@@ -32,7 +32,14 @@ class Erased(Exception):
     """What was there has been erased."""
 
 
-_KEYS = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "not_found", 429: "too_many", 503: "later"}
+_KEYS = {
+    400: "bad_request",
+    403: "forbidden",
+    404: "not_found",
+    405: "not_found",
+    429: "too_many",
+    503: "later",
+}
 
 
 def add(app: Flask, blueprint: Blueprint) -> None:

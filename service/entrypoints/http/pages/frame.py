@@ -172,7 +172,9 @@ def harden(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'; base-uri 'none'")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
-    response.headers["Referrer-Policy"] = "same-origin"  # `no-referrer` would make our own forms' origin `null`
+    response.headers["Referrer-Policy"] = (
+        "same-origin"  # `no-referrer` would make our own forms' origin `null`
+    )
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=(), payment=()"

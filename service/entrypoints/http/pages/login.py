@@ -99,7 +99,11 @@ def _answer() -> ResponseReturnValue:
         return _over(faults.login_failed(target))
     try:
         who = login.finish(
-            request.args.get("code", ""), _redirect_uri(), nonce=kept["nonce"], verifier=kept["verifier"], now=now
+            request.args.get("code", ""),
+            _redirect_uri(),
+            nonce=kept["nonce"],
+            verifier=kept["verifier"],
+            now=now,
         )
     except ProviderUnavailable:
         return _over(faults.provider_away(login.name, again))

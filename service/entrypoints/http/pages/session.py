@@ -21,7 +21,16 @@ from flask import Request, Response
 
 from service.domain.access import Reader, ReaderRole
 
-__all__ = ["FORM_COOKIE", "IDLE", "LONGEST", "SESSION_COOKIE", "Session", "Vault", "drop_cookie", "set_cookie"]
+__all__ = [
+    "FORM_COOKIE",
+    "IDLE",
+    "LONGEST",
+    "SESSION_COOKIE",
+    "Session",
+    "Vault",
+    "drop_cookie",
+    "set_cookie",
+]
 
 SESSION_COOKIE: Final = "__Host-signert"
 FORM_COOKIE: Final = "__Host-signert-form"
@@ -106,7 +115,7 @@ class Vault:
 
     def is_form_token(self, token: str, binding: str) -> bool:
         given = token.encode()
-        return any([hmac.compare_digest(_token(key, binding).encode(), given) for key in self._keys])
+        return any(hmac.compare_digest(_token(key, binding).encode(), given) for key in self._keys)
 
     def session(self, request: Request) -> Session | None:
         """The session that the browser has, over or not; None for none, and for one that is not ours."""

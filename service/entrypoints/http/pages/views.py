@@ -24,7 +24,16 @@ from service.pipeline.ledger import Ledger
 from service.pipeline.reading import Document, Seen, View
 from service.pipeline.services import Catalogue
 
-__all__ = ["AgreementPage", "Headline", "Link", "agreement_page", "content_sight", "data_for", "headline", "manifest_of"]
+__all__ = [
+    "AgreementPage",
+    "Headline",
+    "Link",
+    "agreement_page",
+    "content_sight",
+    "data_for",
+    "headline",
+    "manifest_of",
+]
 
 _NEXT_DATES: Final = 4
 
@@ -141,7 +150,9 @@ def headline(t: Texts, agreement: Agreement, seen: Seen) -> Headline:
     if version.status is Status.SIGNED:
         if version.terminates:
             return Headline("done", t("status.ended"), ())
-        return Headline("done", t("status.signed"), (t("status.signed_text", date=t.day(version.signed_at or "")),))
+        return Headline(
+            "done", t("status.signed"), (t("status.signed_text", date=t.day(version.signed_at or "")),)
+        )
     if version.status is Status.COMPLETED:
         return Headline("done", t("status.completed"), (t("status.completed_text"),))
     more = (t("status.amended_text", number=before.number),) if before else ()
@@ -174,7 +185,9 @@ def agreement_page(
     page = AgreementPage(
         title=title,
         title_lang=title_lang,
-        your_role=t("agreement.your_role", role=t.series([t(f"role_you.{r}") for r in mine])) if mine else None,
+        your_role=t("agreement.your_role", role=t.series([t(f"role_you.{r}") for r in mine]))
+        if mine
+        else None,
         headline=_with_ending(t, headline(t, agreement, seen), version, data),
         parties=[_party(t, version, p, data, p.role in mine) for p in _in_order(version)],
         parties_heading=t("parties.heading" if version.status.is_open else "parties.heading_done"),
@@ -185,7 +198,9 @@ def agreement_page(
     if in_force:
         page.downloads = _downloads(t, agreement, in_force, size)
         if "document" in in_force.documents and content_sight(in_force):
-            page.check_action = url_for("pages.check", agreement_id=agreement.id, number=in_force.version.number)
+            page.check_action = url_for(
+                "pages.check", agreement_id=agreement.id, number=in_force.version.number
+            )
     if content_sight(seen) and not (agreement.in_force and agreement.in_force.terminates):
         page.dates = [
             t(f"next.{item.kind}", date=_capital(t.date(item.date)))
@@ -200,7 +215,9 @@ def agreement_page(
 
 def _with_ending(t: Texts, found: Headline, version: Version, data: Mapping[str, Any] | None) -> Headline:
     if version.status is Status.SIGNED and version.terminates and data and "termination" in data:
-        return Headline(found.kind, found.title, (t("status.ended_text", date=t.date(data["termination"]["date"])),))
+        return Headline(
+            found.kind, found.title, (t("status.ended_text", date=t.date(data["termination"]["date"])),)
+        )
     return found
 
 
@@ -266,9 +283,7 @@ def _next(t: Texts, agreement: Agreement, version: Version, mine: set[str]) -> l
     if version.status is Status.SIGNING:
         turn = version.open_parties()
         now = [t("parties.you") if p.role in mine else t(f"role_the.{p.role}") for p in turn]
-        later = [
-            p for p in _in_order(version) if p.status is PartyStatus.WAITING and p not in turn
-        ]
+        later = [p for p in _in_order(version) if p.status is PartyStatus.WAITING and p not in turn]
         found = [t("next.waiting_for", who=t.series(now))] if now else []
         if later:
             names = [t("parties.you_sign") if p.role in mine else t(f"role_the.{p.role}") for p in later]
@@ -321,7 +336,9 @@ def _reading(t: Texts, agreement: Agreement, seen: Seen, size: _Size) -> tuple[l
     links.append(Link("h-pdf", _file(agreement, seen, name), "file", t(f"read.{key}"), told, lang))
     if "courtesy" in documents and seen.sight(Resource.COURTESY) is Sight.WHOLE:
         href = _text_href(agreement, seen, utgave="oversettelse")
-        links.append(Link("h-courtesy", href, "text", t("read.translation"), t("read.translation_help"), "en"))
+        links.append(
+            Link("h-courtesy", href, "text", t("read.translation"), t("read.translation_help"), "en")
+        )
     return links, note
 
 
@@ -376,5 +393,3 @@ def _facts(
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
