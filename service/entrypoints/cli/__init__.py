@@ -5,6 +5,7 @@
     amendments   amend, terminate, diff
     follow_up    follow-up
     operations   worker, sweep, fsck
+    serving      serve, access-log
     quarantine   quarantine list, show, resubmit
     templates    templates list, new, check, preview, diff, publish
 
@@ -30,6 +31,7 @@ from service.entrypoints.cli import (
     operations,
     parties,
     quarantine,
+    serving,
     templates,
 )
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
@@ -60,6 +62,7 @@ for _command in (
     *amendments.COMMANDS,
     *follow_up.COMMANDS,
     *operations.COMMANDS,
+    *serving.COMMANDS,
     quarantine.GROUP,
     templates.GROUP,
 ):

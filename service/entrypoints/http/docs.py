@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 from flask import Flask, Response, json
@@ -51,11 +52,16 @@ def openapi_document(app: Flask) -> dict[str, Any]:
 
 
 def add_docs(app: Flask) -> None:
-    document = openapi_document(app)
-    body = json.dumps(document, indent=2)
-    page = _page(document)
+    @cache
+    def document() -> dict[str, Any]:
+        return openapi_document(app)
+
+    @cache
+    def page() -> str:
+        return _page(document())
 
     def as_json() -> Response:
+        body = json.dumps(document(), indent=2)
         return Response(body, mimetype="application/json", headers={"Cache-Control": "public, max-age=300"})
 
     def as_page() -> Response:
@@ -63,7 +69,7 @@ def add_docs(app: Flask) -> None:
             f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
         )
         headers = {"Content-Security-Policy": policy, "Cache-Control": "public, max-age=300"}
-        return Response(page, mimetype="text/html", headers=headers)
+        return Response(page(), mimetype="text/html", headers=headers)
 
     app.add_url_rule(f"{PREFIX}/openapi.json", "openapi", as_json)
     app.add_url_rule("/api/docs", "docs", as_page)

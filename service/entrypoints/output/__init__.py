@@ -9,6 +9,7 @@ One module for each thing that is spoken of:
     catalogue    the templates at hand and their faults
     steps        the log in words, and progress
     errors       what went wrong and what to do
+    access       who read what over HTTP
     logs         the worker's log
 
 Progress, errors for people and the log go to standard error.
@@ -16,6 +17,7 @@ Progress, errors for people and the log go to standard error.
 
 from __future__ import annotations
 
+from service.entrypoints.output.access import access_log
 from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
 from service.entrypoints.output.catalogue import (
     differences,
@@ -35,6 +37,7 @@ from service.entrypoints.output.steps import progress, step_text
 
 __all__ = [
     "KeptLine",
+    "access_log",
     "agreement",
     "changes",
     "checked",

@@ -1,0 +1,77 @@
+"""The HTTP service in processes of its own: gunicorn, set up here and by nothing else.
+
+It is told to stop by SIGTERM or SIGINT: requests that are being answered are finished, new ones are not taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from service.bootstrap import open_pseudonyms, open_store, open_tokens
+from service.config import Settings
+from service.entrypoints.http import create_app
+
+__all__ = ["serve"]
+
+_THREADS: Final = 16
+"""Requests that one process answers at a time."""
+_STOP_WITHIN: Final = 30
+"""Seconds that requests have to be finished when the service is stopped."""
+_SILENT: Final = 60
+"""Seconds after which a process that says nothing any more is ended and made anew."""
+_MAX_LINE: Final = 4094
+_MAX_FIELD: Final = 12 * 1024
+"""Bytes of one header: a token of 8192 characters and what goes with it."""
+_MAX_FIELDS: Final = 64
+
+
+def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
+    """Serve until stopped. Raises `ConfigurationError` for settings that no process could start with."""
+    open_store(settings)
+    open_pseudonyms(settings)
+    open_tokens(settings)
+    _Server(settings, host, port, workers).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
+        self._settings = settings
+        self._options: dict[str, Any] = {
+            "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            "workers": workers,
+            "worker_class": "gthread",
+            "threads": _THREADS,
+            "timeout": _SILENT,
+            "graceful_timeout": _STOP_WITHIN,
+            "keepalive": 5,
+            "limit_request_line": _MAX_LINE,
+            "limit_request_field_size": _MAX_FIELD,
+            "limit_request_fields": _MAX_FIELDS,
+            "worker_tmp_dir": None,
+            "proc_name": "signert-serve",
+            # Addresses and paths say who reads what: that is for the access log in the store.
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "warning",
+            # X-Forwarded-… is read by the application, as SIGNERT_HTTP_PROXIES says.
+            "forwarded_allow_ips": "",
+            "when_ready": _ready,
+            "control_socket_disable": True,
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return create_app(self._settings)
+
+
+def _ready(server: Any) -> None:
+    logging.getLogger(__name__).info("listening on %s", ", ".join(map(str, server.LISTENERS)))
