@@ -335,9 +335,10 @@ def _devpki_folder(settings: Settings) -> Path:
 def open_trust(settings: Settings) -> TrustStore:
     """The trust anchors of the settings, or of the development PKI where it exists.
 
-    There is a list for the seal, for each place of keys and for timestamps: its own, where the settings name one.
+    There is a list for the seal, for each place of keys and for timestamps: its own, where the settings name one. With
+    them come the algorithms that are accepted. Raises `SigningError` for a file that cannot be used.
     """
-    from signing import TIMESTAMPS, TrustStore
+    from signing import TIMESTAMPS, AlgorithmPolicy, TrustStore
 
     paths: Sequence[Path] = settings.trust
     if settings.development_pki:
@@ -345,7 +346,8 @@ def open_trust(settings: Settings) -> TrustStore:
         paths = [root] if root.exists() else []
     common = TrustStore.from_pem(*paths)
     own = {name: TrustStore.from_pem(*each) for name, each in settings.trust_lists.items()}
-    return TrustStore.from_lists({name: own.get(name, common) for name in (SEAL, *KeyPlace, TIMESTAMPS)})
+    lists = {name: own.get(name, common) for name in (SEAL, *KeyPlace, TIMESTAMPS)}
+    return TrustStore.from_lists(lists).accepting(AlgorithmPolicy.load(settings.algorithms))
 
 
 def _inspect_scan(body: bytes, media_type: str) -> ScanFault | None:

@@ -108,6 +108,8 @@ class Settings:
     """The keys that sessions are encrypted with, one a line, newest first; None for one that is made in `home`."""
     verify_max_mb: int
     """The largest PDF that is taken on /verify, in MB."""
+    algorithms: Path | None = None
+    """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
     @property
     def development_pki(self) -> bool:
@@ -183,6 +185,7 @@ class _SettingsSchema(Schema):
     )
     session_key_file = _PathField(load_default=None)
     verify_max_mb = fields.Integer(load_default=25, validate=validate.Range(1, 200))
+    algorithms = _PathField(load_default=None)
     seal = fields.String(load_default=None)
     for _role in ROLES:
         locals()[f"credential_{_role}"] = fields.String(load_default=None)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.algorithms import Mechanism
 from signing.credentials import (
     Credential,
@@ -32,6 +33,7 @@ from signing.credentials import (
 from signing.detached import seal_detached, verify_detached
 from signing.embed import embed, embed_cms, sign
 from signing.errors import (
+    AlgorithmPolicyError,
     AppearanceError,
     AuthorizationRefused,
     CertificateRevoked,
@@ -52,6 +54,8 @@ from signing.errors import (
 )
 from signing.extend import DOCUMENT_TIMESTAMP_FIELD, augment
 from signing.fields import place_fields
+from signing.isolated import validate_untrusted, verify_detached_untrusted
+from signing.limits import Limits
 from signing.model import (
     Appearance,
     DocumentTimestampResult,
@@ -88,6 +92,8 @@ from signing.validate import validate
 __all__ = [
     "DOCUMENT_TIMESTAMP_FIELD",
     "TIMESTAMPS",
+    "AlgorithmPolicy",
+    "AlgorithmPolicyError",
     "Appearance",
     "AppearanceError",
     "AssuranceLevel",
@@ -102,6 +108,7 @@ __all__ = [
     "FieldPlaceError",
     "Indication",
     "Level",
+    "Limits",
     "Mechanism",
     "Modification",
     "NotTrusted",
@@ -150,7 +157,9 @@ __all__ = [
     "signer_of",
     "start_authorization",
     "validate",
+    "validate_untrusted",
     "verify_detached",
+    "verify_detached_untrusted",
 ]
 
 # pyHanko logs names out of certificates when something does not verify; what it found is in the reports and errors.

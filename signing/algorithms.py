@@ -1,7 +1,7 @@
 """Signature mechanisms: which are made, and how a raw value is checked.
 
-Made: ECDSA on P-256 and P-384, and RSA of at least 3072 bits with RSASSA-PSS (ETSI TS 119 312). SHA-1, MD5,
-short RSA keys and PKCS#1 v1.5 are not made; the last is still read in others' signatures.
+Made: ECDSA on P-256 and P-384, and RSA of at least 3072 bits with RSASSA-PSS (ETSI TS 119 312). What is accepted in
+others' signatures is wider, and is for `signing.algorithm_policy` and `signing.accepted` to say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from asn1crypto import algos, x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -25,6 +25,7 @@ __all__ = [
     "MIN_RSA_BITS",
     "Mechanism",
     "describe_algorithm",
+    "digest_name",
     "mechanism_for",
     "sign_raw",
     "verify_raw",
@@ -38,7 +39,13 @@ _HASHES: Final[dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]]] =
 }
 DIGEST_ALGORITHMS: Final = tuple(_HASHES)
 """Digests used here, by their names in `hashlib`."""
-_CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_CURVES: Final = {
+    "secp256r1": "P-256",
+    "secp384r1": "P-384",
+    "secp521r1": "P-521",
+    **{f"brainpoolp{bits}r1": f"brainpoolP{bits}r1" for bits in (256, 384, 512)},
+}
+_EDWARDS: Final = {"ed25519": "Ed25519", "ed448": "Ed448"}
 
 
 class Mechanism(StrEnum):
@@ -49,18 +56,22 @@ class Mechanism(StrEnum):
     RSA_PSS_SHA256 = "rsa-pss-sha256"
     RSA_PSS_SHA384 = "rsa-pss-sha384"
     RSA_PSS_SHA512 = "rsa-pss-sha512"
+    ED25519 = "ed25519"
+    """Others' only: not made here."""
 
     @property
     def digest_algorithm(self) -> str:
         """Name of the digest, as in `hashlib`: sha256, sha384 or sha512."""
-        return self.value.rsplit("-", 1)[1]
+        return "sha512" if self is Mechanism.ED25519 else self.value.rsplit("-", 1)[1]  # RFC 8419 3.1
 
     @property
     def is_rsa(self) -> bool:
         return self.value.startswith("rsa")
 
     def identifier(self) -> algos.SignedDigestAlgorithm:
-        """The AlgorithmIdentifier of the CMS SignerInfo (RFC 4056, RFC 5754)."""
+        """The AlgorithmIdentifier of the CMS SignerInfo (RFC 4056, RFC 5754, RFC 8419)."""
+        if self is Mechanism.ED25519:
+            return algos.SignedDigestAlgorithm({"algorithm": "ed25519"})
         digest = self.digest_algorithm
         if not self.is_rsa:
             return algos.SignedDigestAlgorithm({"algorithm": f"{digest}_ecdsa"})
@@ -128,6 +139,9 @@ def verify_raw(certificate: x509.Certificate, mechanism: Mechanism, value: bytes
         if isinstance(key, ec.EllipticCurvePublicKey) and not mechanism.is_rsa:
             key.verify(value, data, ec.ECDSA(digest))
             return
+        if isinstance(key, ed25519.Ed25519PublicKey) and mechanism is Mechanism.ED25519:
+            key.verify(value, data)
+            return
     except InvalidSignature:
         raise _mismatch(key, value, data, digest) from None
     raise SignatureMismatch(f"the certificate's key does not make {mechanism.value} signatures")
@@ -160,11 +174,20 @@ def _mismatch(
     )
 
 
+def digest_name(digest: str) -> str:
+    """A digest's name in words: SHA-256, SHA3-256, MD5."""
+    if digest.startswith("sha3_"):
+        return digest.upper().replace("_", "-")
+    if digest.startswith("shake"):
+        return digest.removesuffix("_len").upper()
+    return digest.upper().replace("SHA", "SHA-", 1) if digest.startswith("sha") else digest.upper()
+
+
 def describe_algorithm(
     signature: algos.SignedDigestAlgorithm, digest: str, certificate: x509.Certificate
 ) -> str:
     """The algorithm in words for a report, e.g. `ECDSA P-256, SHA-256` or `RSA-3072 PSS, SHA-256`."""
-    name = digest.upper().replace("SHA", "SHA-", 1) if digest.startswith("sha") else digest.upper()
+    name = digest_name(digest)
     key = certificate.public_key
     if key.algorithm == "ec":
         curve = str(key.curve[1])
@@ -172,4 +195,4 @@ def describe_algorithm(
     if key.algorithm in ("rsa", "rsassa_pss"):
         scheme = "PSS" if signature.signature_algo == "rsassa_pss" else "PKCS#1 v1.5"
         return f"RSA-{key.bit_size} {scheme}, {name}"
-    return f"{key.algorithm}, {name}"
+    return f"{_EDWARDS.get(key.algorithm, key.algorithm)}, {name}"

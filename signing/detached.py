@@ -155,6 +155,8 @@ async def _judge(
             validation_data_handlers=handlers,
         )
         shown: AdESSubIndic = judged.ades_subindic
+        if shown is AdESPassed.OK and not trust.algorithms.accepts(trust.algorithms.imprint_ends(token), at):
+            shown = AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
         if shown is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
             shown = _refine(token, trust.timestamps, token_time(token), shown)
         # A timestamp that lacks only evidence about revocation still tells the time, but no seal passes by it.

@@ -86,13 +86,15 @@ def embed_cms(
     document = bytearray(prepared.document(revision))
     _check_digest(prepared, document)
     _check_outside_room(prepared, len(cms))
-    signature = read_cms(cms)
+    signature = read_cms(cms, trust.algorithms)
     if (
         isinstance(prepared, PreparedSignature)
         and signature.identity.certificate != prepared.identity.certificate
     ):
         raise SignatureMismatch("the signature was prepared for another certificate")
-    signature.check_digest(prepared.document_digest, prepared.digest_algorithm)
+    signature.check_digest(
+        prepared.document_digest, prepared.digest_algorithm, lambda: prepared.content(revision)
+    )
     time: datetime
     if signature.tokens:
         time = min(check_token(token, signature.value, trust) for token in signature.tokens)

@@ -34,6 +34,12 @@ class CredentialUnavailable(CredentialError):
     retryable = True
 
 
+class AlgorithmPolicyError(SigningError):
+    """The file that says which algorithms are accepted cannot be used, or has none left for what is asked."""
+
+    code = "algorithm_policy"
+
+
 class FieldPlaceError(SigningError):
     """The document has no such signature field, or the place for one is missing, double or already signed."""
 

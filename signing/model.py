@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from types import UnionType
+from typing import Any, Final, Literal, Self, Union, cast, get_args, get_origin, get_type_hints
 
 from signing.algorithms import DIGEST_ALGORITHMS, Mechanism
 from signing.credentials.base import SignerIdentity
@@ -278,6 +280,8 @@ class ValidationReport:
     document_timestamps: tuple[DocumentTimestampResult, ...] = ()
     modifications: tuple[Modification, ...] = ()
     revisions: tuple[Revision, ...] = field(default=())
+    limit: str | None = None
+    """Which of the `Limits` the document exceeds, when that is why there is no better verdict."""
 
     @property
     def passed(self) -> bool:
@@ -288,6 +292,33 @@ class ValidationReport:
         value = _plain(self)
         assert isinstance(value, dict)
         return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The report that `as_json` gave, by this version or an earlier one. Raises `ValueError`."""
+        try:
+            found = _built(cls, value)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError("not a validation report") from error
+        assert isinstance(found, cls)
+        return found
+
+
+def _built(kind: Any, value: Any) -> Any:
+    """The value that `_plain` made plain; fields that are not told keep their defaults, others are left out."""
+    if get_origin(kind) in (Union, UnionType):
+        return None if value is None else _built(get_args(kind)[0], value)
+    if get_origin(kind) is tuple:
+        return tuple(_built(get_args(kind)[0], item) for item in value)
+    if is_dataclass(kind):
+        types = get_type_hints(kind)
+        told = {
+            item.name: _built(types[item.name], value[item.name])
+            for item in fields(kind)
+            if item.name in value
+        }
+        return cast(Any, kind)(**told)
+    return datetime.fromisoformat(value) if kind is datetime else value
 
 
 def _plain(value: object) -> object:

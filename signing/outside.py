@@ -9,7 +9,7 @@ signing-time, which PAdES leaves out (EN 319 142-1 6.3) and most signing softwar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -20,6 +20,7 @@ from cryptography.x509 import load_der_x509_certificate
 
 from signing import der
 from signing.accepted import AcceptedAlgorithm, accepted_algorithm, accepted_key, mechanism_of
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.algorithms import DIGEST_ALGORITHMS
 from signing.cms import attribute
 from signing.credentials.base import SignerIdentity
@@ -50,8 +51,13 @@ class OutsideSignature:
     _signed_data: tuple[Element, ...]
     _signer: tuple[Element, ...]
 
-    def check_digest(self, digest: bytes, algorithm: str) -> None:
-        """That it is over the bytes with this digest. Raises `SignatureMismatch`."""
+    def check_digest(self, digest: bytes, algorithm: str, content: Callable[[], bytes]) -> None:
+        """That it is over the bytes with this digest. Raises `SignatureMismatch`.
+
+        `content` gives these bytes: Ed25519 has a digest of its own (RFC 8419 3.1), whatever was prepared.
+        """
+        if self.algorithm.scheme == "ed25519":
+            digest, algorithm = hashlib.new(self.algorithm.digest, content()).digest(), self.algorithm.digest
         if self.algorithm.digest != algorithm:
             raise SignatureMismatch(
                 f"the signature's digest algorithm is {self.algorithm.digest}, not {algorithm}",
@@ -84,8 +90,8 @@ def signer_of(encoded: bytes) -> SignerIdentity:
     return read_cms(encoded).identity
 
 
-def read_cms(encoded: bytes) -> OutsideSignature:
-    """Read a CMS and verify it in itself.
+def read_cms(encoded: bytes, algorithms: AlgorithmPolicy | None = None) -> OutsideSignature:
+    """Read a CMS and verify it in itself. `algorithms` are those accepted; the built-in policy's, when not given.
 
     Raises `SignatureMalformed` for one of another form, `SignatureMismatch` when signature, attributes and
     certificate do not belong together, `CredentialError` for a weak key or algorithm.
@@ -97,7 +103,7 @@ def read_cms(encoded: bytes) -> OutsideSignature:
         if len(outer) != 2 or outer[0].encoded != _SIGNED_DATA or outer[1].tag != CONTEXT_0:
             raise SignatureMalformed("the CMS is not a SignedData")
         (signed_data,) = der.elements(outer[1].content)
-        return _read(_sequence(signed_data))
+        return _read(_sequence(signed_data), algorithms)
 
 
 @contextmanager
@@ -113,7 +119,7 @@ def _readable() -> Iterator[None]:
         raise SignatureMalformed("what came cannot be read as a CMS", remedy=remedy) from error
 
 
-def _read(parts: list[Element]) -> OutsideSignature:
+def _read(parts: list[Element], algorithms: AlgorithmPolicy | None) -> OutsideSignature:
     """The parts of a SignedData (RFC 5652 5.1)."""
     _, digest_algorithms, encapsulated, *rest = parts
     content = _sequence(encapsulated)
@@ -146,12 +152,12 @@ def _read(parts: list[Element]) -> OutsideSignature:
     digest = _digest_algorithm(signer[2])
     if digest not in [_digest_algorithm(item) for item in der.elements(digest_algorithms.content)]:
         raise SignatureMalformed("the signer's digest algorithm is not among those of the CMS")
-    algorithm = accepted_algorithm(algos.SignedDigestAlgorithm.load(signer[4].encoded), digest)
+    algorithm = accepted_algorithm(algos.SignedDigestAlgorithm.load(signer[4].encoded), digest, algorithms)
     certificates = _certificates(rest[0])
     certificate = _signers_certificate(signer[1], certificates)
     _check_named(attributes, certificate)
     _check_protection(attributes, signer[2], signer[4])
-    key = accepted_key(certificate)
+    key = accepted_key(certificate, algorithms)
     # The attributes are signed as a SET, not with the tag they have in the structure (RFC 5652 5.4).
     algorithm.verify(key, signer[5].content, tlv(SET, signer[3].content))
     return OutsideSignature(

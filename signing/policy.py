@@ -26,7 +26,8 @@ _NO_LIMIT: Final = timedelta(days=365 * 30)
 
 def specification(trust: TrustStore, knowledge: LocalKnowledge) -> SignatureValidationSpec:
     """The policy, with what the document itself brings. Nothing is fetched. Signers lead up to the anchors of `trust`,
-    time-stamping authorities to those it has for timestamps.
+    time-stamping authorities to those it has for timestamps. Its algorithms are those accepted in signatures,
+    certificates and evidence alike.
 
     For signers, evidence is fresh until its nextUpdate (EN 319 102-1 5.2.5). For time-stamping certificates there is
     no limit of freshness: the last document timestamp can have no evidence younger than itself, and a token is good
@@ -34,6 +35,7 @@ def specification(trust: TrustStore, knowledge: LocalKnowledge) -> SignatureVali
     """
     signers = CertValidationPolicySpec(
         trust_manager=trust.manager,
+        algorithm_usage_policy=trust.algorithms,
         revinfo_policy=CertRevTrustPolicy(
             REQUIRE_REVINFO, freshness_req_type=FreshnessReqType.MAX_DIFF_REVOCATION_VALIDATION
         ),
@@ -52,6 +54,7 @@ def specification(trust: TrustStore, knowledge: LocalKnowledge) -> SignatureVali
         ),
         revinfo_gathering_policy=RevocationInfoGatheringSpec(RevinfoOnlineFetchingRule.LOCAL_ONLY),
         local_knowledge=knowledge,
+        signature_algorithm_policy=trust.algorithms,
         # Seals are often made with digitalSignature alone, personal signatures with nonRepudiation.
         key_usage_settings=KeyUsageConstraints(
             key_usage={"digital_signature", "non_repudiation"}, match_all_key_usages=False

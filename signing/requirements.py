@@ -17,7 +17,7 @@ from asn1crypto import x509
 from pyhanko.sign.ades.qualified_asn1 import QcStatements
 from pyhanko_certvalidator.path import ValidationPath
 
-from signing.accepted import DIGESTS, accepted_key
+from signing.accepted import accepted_issue, accepted_key
 from signing.credentials.base import SignerIdentity, common_name
 from signing.errors import CredentialError, NotTrusted, WrongSigner
 from signing.revocation import Chain, Evidence, EvidenceCollector
@@ -142,11 +142,11 @@ def _path(identity: SignerIdentity, trust: TrustStore, at: datetime) -> Validati
     certificate = identity.parsed
     others = [x509.Certificate.load(item) for item in identity.chain]
     identity.check_validity(at)
-    accepted_key(certificate)
+    accepted_key(certificate, trust.algorithms, at=at)
     for item in (certificate, *others):
         # What an anchor was signed with does not matter.
         if item.issuer != item.subject and item not in trust:
-            _check_signed_well(item)
+            accepted_issue(item, trust.algorithms, at=at)
     try:
         return trust.path(certificate, others, at=at)
     except NotTrusted:
@@ -154,16 +154,6 @@ def _path(identity: SignerIdentity, trust: TrustStore, at: datetime) -> Validati
             "the signer's certificate does not lead to an issuer that is trusted for this way of signing",
             remedy="sign with a certificate of an issuer on the list, and send the certificates between",
         ) from None
-
-
-def _check_signed_well(certificate: x509.Certificate) -> None:
-    algorithm = certificate["signature_algorithm"]
-    try:
-        digest = algorithm.hash_algo
-    except ValueError:
-        digest = algorithm["algorithm"].native
-    if digest not in DIGESTS:
-        raise CredentialError(f"a certificate of the signer's chain was issued with {str(digest).upper()}")
 
 
 def _check_usage(certificate: x509.Certificate, facts: SignerFacts, requirement: SignerRequirement) -> None:

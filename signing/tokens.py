@@ -54,8 +54,8 @@ def _check(signed: cms.SignedData, value: bytes, trust: TrustStore) -> datetime:
     authority, others = certificates.signer_cert, tuple(certificates.other_certs)
     signer = extract_signer_info(signed)
     digest_algorithm = signer["digest_algorithm"]["algorithm"].native
-    accepted_algorithm(signer["signature_algorithm"], digest_algorithm)
-    accepted_key(authority)
+    accepted_algorithm(signer["signature_algorithm"], digest_algorithm, trust.algorithms)
+    accepted_key(authority, trust.algorithms)
     imprint = info["message_imprint"]
     algorithm = imprint["hash_algorithm"]["algorithm"].native
     if algorithm not in DIGEST_ALGORITHMS:

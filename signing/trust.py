@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from asn1crypto import pem, x509
 from pyhanko_certvalidator.context import CertValidationPolicySpec
@@ -19,6 +20,7 @@ from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, Sim
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.aio import run
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
 
@@ -28,15 +30,21 @@ TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
 
 
+def _encode(anchor: bytes) -> str:
+    return b64encode(anchor).decode()
+
+
 @dataclass(frozen=True)
 class TrustStore:
     """Trust anchors, as DER certificates.
 
-    `lists` are anchors by what they are trusted for, under names of the caller's but for `TIMESTAMPS`.
+    `lists` are anchors by what they are trusted for, under names of the caller's but for `TIMESTAMPS`. `algorithms` are
+    those accepted on the way up to them, the built-in policy's when not given.
     """
 
     anchors: tuple[bytes, ...]
     lists: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, hash=False)
+    algorithms: AlgorithmPolicy = field(default_factory=AlgorithmPolicy.load, compare=False, repr=False)
     _narrowed: dict[str, TrustStore] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -73,16 +81,37 @@ class TrustStore:
         every = (anchor for name, each in lists.items() if name != TIMESTAMPS for anchor in each.anchors)
         return cls(tuple(dict.fromkeys(every)), {name: each.anchors for name, each in lists.items()})
 
+    def accepting(self, algorithms: AlgorithmPolicy) -> TrustStore:
+        """The same anchors, with other algorithms accepted."""
+        return replace(self, algorithms=algorithms)
+
     def of(self, name: str) -> TrustStore:
         """The anchors of one list alone; where there is no such list, the same ones."""
         if name not in self.lists:
             return self
-        return self._narrowed.setdefault(name, TrustStore(self.lists[name], self.lists))
+        return self._narrowed.setdefault(name, replace(self, anchors=self.lists[name]))
 
     @property
     def timestamps(self) -> TrustStore:
         """The anchors of time-stamping authorities."""
         return self.of(TIMESTAMPS)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `from_json`, to hand the anchors to another process."""
+        return {
+            "anchors": [_encode(anchor) for anchor in self.anchors],
+            "lists": {name: [_encode(anchor) for anchor in each] for name, each in self.lists.items()},
+            "algorithms": self.algorithms.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TrustStore:
+        """The anchors that `as_json` gave."""
+        return cls(
+            tuple(b64decode(anchor) for anchor in value["anchors"]),
+            {name: tuple(b64decode(anchor) for anchor in each) for name, each in value["lists"].items()},
+            AlgorithmPolicy.from_json(value["algorithms"]),
+        )
 
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -120,6 +149,7 @@ class TrustStore:
         policy = CertValidationPolicySpec(
             trust_manager=self.manager,
             revinfo_policy=CertRevTrustPolicy(revocation_checking_policy=NO_REVOCATION),
+            algorithm_usage_policy=self.algorithms,
         )
         timing = ValidationTimingInfo(
             validation_time=at, best_signature_time=at, point_in_time_validation=True

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from asn1crypto import cms, crl, ocsp
+from pyhanko.pdf_utils.misc import PdfDecodeLimitError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
 from pyhanko.sign.validation import generic_cms
@@ -41,10 +42,12 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing import changes
 from signing.aio import run
+from signing.algorithm_policy import AlgorithmPolicy
 from signing.algorithms import describe_algorithm
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import common_name
 from signing.errors import NotTrusted
+from signing.limits import LimitExceeded, Limits
 from signing.model import (
     DocumentTimestampResult,
     Indication,
@@ -56,12 +59,15 @@ from signing.model import (
 from signing.pdf import end_of_revision
 from signing.policy import specification
 from signing.trust import TrustStore
-from signing.verdicts import PAST_MAY_HELP, explain, indication, sub_indication
+from signing.verdicts import PAST_MAY_HELP, explain, indication, not_readable, over_limit, sub_indication
 
 __all__ = ["validate"]
 
 _log: Final = logging.getLogger(__name__)
 _NOT_PERMITTED: Final = "Dokumentet er endret på en måte som signaturene ikke tillater."
+_ENCRYPTED: Final = (
+    "Dokumentet er kryptert, og kan ikke kontrolleres. Åpne det med passordet og kontroller en kopi uten."
+)
 _RANK: Final[dict[Indication, int]] = {"TOTAL-PASSED": 0, "INDETERMINATE": 1, "TOTAL-FAILED": 2}
 
 
@@ -70,19 +76,36 @@ def validate(
     trust: TrustStore,
     *,
     signers: Mapping[str, TrustStore] | None = None,
+    algorithms: AlgorithmPolicy | None = None,
     at: datetime | None = None,
+    limits: Limits | None = None,
 ) -> ValidationReport:
     """A report on every signature and document timestamp, and on changes after them. Nothing is fetched.
 
     `signers` are other anchors than those of `trust`, by field, that the signers of these fields have to lead up to.
-    `at` is the time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
-    only a path that cannot be read raises `OSError`.
+    `algorithms` says which algorithms are accepted and until when; the policy of `trust`, when not given. `at` is the
+    time to judge for; now, when not given. A damaged or foreign file gets a verdict, never an exception;
+    only a path that cannot be read raises `OSError`. `limits` holds but for time and memory, for which see
+    `validate_untrusted`.
     """
+    bounds = limits or Limits()
     document = pdf.read_bytes() if isinstance(pdf, Path) else bytes(pdf)
     moment = at or datetime.now(UTC)
     digest = hashlib.sha256(document).hexdigest()
     try:
-        return _Validation(document, digest, trust, signers or {}, moment).report()
+        if algorithms is not None:
+            trust = trust.accepting(algorithms)
+            signers = {name: each.accepting(algorithms) for name, each in (signers or {}).items()}
+        bounds.check_bytes(document)
+        return _Validation(document, digest, trust, signers or {}, moment, bounds).report()
+    except LimitExceeded as exceeded:
+        return over_limit(exceeded.limit, bounds, sha256=digest, at=moment)
+    except PdfDecodeLimitError:
+        return over_limit("decompressed", bounds, sha256=digest, at=moment)
+    except RecursionError:
+        return over_limit("nesting", bounds, sha256=digest, at=moment)
+    except MemoryError:
+        return over_limit("memory", bounds, sha256=digest, at=moment)
     # Files are hostile: pyHanko's reader raises bare KeyError, ValueError, AssertionError and others on some.
     except Exception as error:  # noqa: BLE001
         # Where it stopped, without the error's text: that may quote the document.
@@ -91,7 +114,7 @@ def validate(
         return ValidationReport(
             indication="TOTAL-FAILED",
             sub_indication="FORMAT_FAILURE",
-            explanation=f"{explain('FORMAT_FAILURE')} ({type(error).__name__})",
+            explanation=not_readable(document, error),
             sha256=digest,
             validated_at=moment,
         )
@@ -118,14 +141,24 @@ class _Validation:
         trust: TrustStore,
         signers: Mapping[str, TrustStore],
         at: datetime,
+        limits: Limits,
     ) -> None:
         self.document = document
         self.digest = digest
         self.at = at
         self.trust = trust
         self.signers = signers
-        self.reader = PdfFileReader(BytesIO(document), strict=True)
-        self.signatures: list[EmbeddedPdfSignature] = list(self.reader.embedded_signatures)
+        self.reader = PdfFileReader(BytesIO(document), strict=True, decode_limits=limits.decoding())
+        self.signatures: list[EmbeddedPdfSignature] = []
+        self.revisions: tuple[Revision, ...] = ()
+        self.changes = changes.Changes((), None)
+        if self.reader.encrypted:
+            return
+        limits.check_structure(self.reader)
+        for signature in self.reader.embedded_signatures:
+            self.signatures.append(signature)
+            if len(self.signatures) > limits.signatures:
+                raise LimitExceeded("signatures")
         for signature in self.signatures:
             signature.compute_integrity_info(skip_diff=True)
         self.knowledge = _read_store(self.reader)
@@ -137,6 +170,8 @@ class _Validation:
         self.proofs = POEManager(current_dt_override=at)
 
     def report(self) -> ValidationReport:
+        if self.reader.encrypted:
+            return self._report("INDETERMINATE", "SIGNED_DATA_NOT_FOUND", (), (), _ENCRYPTED)
         signed = [item for item in self.signatures if item.sig_object_type != "/DocTimeStamp"]
         stamps = [item for item in self.signatures if item.sig_object_type == "/DocTimeStamp"]
         if not self.signatures:
@@ -209,6 +244,10 @@ class _Validation:
             validation_data_handlers=self._handlers(policy),
         )
         outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust)
+        if outcome is AdESPassed.OK and not self._accepted(
+            trust.algorithms.imprint_ends(token), token, self.proofs
+        ):
+            outcome = AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
         return _Judgement(outcome, token_time(token))
 
     async def _judge_past(
@@ -227,7 +266,17 @@ class _Validation:
             init_control_time=self.at,
         )
         # Where the past does not help either, the present outcome says more.
-        return past if past is AdESPassed.OK else outcome
+        if past is not AdESPassed.OK:
+            return outcome
+        # Of its own algorithms it says nothing: they must have been sound when it is proven to have existed (5.6.2.4).
+        certificate = generic_cms.extract_certs_for_validation(signed).signer_cert
+        ends = trust.algorithms.signer_ends(signed["signer_infos"][0], certificate)
+        accepted = self._accepted(ends, signed, proofs)
+        return past if accepted else AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
+
+    def _accepted(self, ends: datetime | None, signed: cms.SignedData, proofs: POEManager) -> bool:
+        """Whether an algorithm that ends then was accepted when the signature is proven to have existed."""
+        return ends is None or copy(proofs)[signed["signer_infos"][0]["signature"].native] < ends
 
     def _refine(
         self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
 
-from signing.model import Indication
+from signing.limits import Limits, explain_limit
+from signing.model import Indication, ValidationReport
 
-__all__ = ["PAST_MAY_HELP", "explain", "indication", "sub_indication"]
+__all__ = ["PAST_MAY_HELP", "explain", "indication", "not_readable", "over_limit", "sub_indication"]
 
 _EXPLANATIONS: Final = {
     "HASH_FAILURE": "Dokumentet er endret etter at det ble signert.",
@@ -65,3 +67,24 @@ def explain(reason: str | None) -> str:
     if reason is None:
         return "Signaturen er gyldig."
     return _EXPLANATIONS.get(reason, "Signaturen kan ikke bekreftes.")
+
+
+def over_limit(limit: str, limits: Limits, *, sha256: str, at: datetime) -> ValidationReport:
+    """The verdict on what is too large or too odd to be judged here: the standard's reason for all else."""
+    return ValidationReport(
+        indication="INDETERMINATE",
+        sub_indication="GENERIC",
+        explanation=explain_limit(limit, limits),
+        sha256=sha256,
+        validated_at=at,
+        limit=limit,
+    )
+
+
+def not_readable(document: bytes, error: Exception) -> str:
+    """What is wrong with bytes that validation gave up on, in words."""
+    if not document:
+        return "Filen er tom."
+    if b"%PDF-" not in document[:1024]:
+        return "Filen er ikke et PDF-dokument."
+    return f"{explain('FORMAT_FAILURE')} ({type(error).__name__})"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -46,6 +46,11 @@ _KEYS: dict[str, Callable[[], Any]] = {
     "stranger": lambda: ec.generate_private_key(ec.SECP256R1()),
     "small": lambda: rsa.generate_private_key(65537, 2048),
     "curve": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "edwards": ed25519.Ed25519PrivateKey.generate,
+    "edwards-448": ed448.Ed448PrivateKey.generate,
+    "brainpool": lambda: ec.generate_private_key(ec.BrainpoolP384R1()),
+    "koblitz": lambda: ec.generate_private_key(ec.SECP256K1()),
+    "short": lambda: rsa.generate_private_key(65537, 1024),
     "person": lambda: ec.generate_private_key(ec.SECP256R1()),
     "person-by-reference": lambda: rsa.generate_private_key(65537, _RSA_CA),
     "organisation": lambda: rsa.generate_private_key(65537, 3072),
@@ -69,6 +74,11 @@ _NAMES = {
     "crl-only": "Signer Without OCSP",
     "small": "Signer With Small Key",
     "curve": "Signer On P-521",
+    "edwards": "Signer With Ed25519",
+    "edwards-448": "Signer With Ed448",
+    "brainpool": "Signer On A Brainpool Curve",
+    "koblitz": "Signer On A Koblitz Curve",
+    "short": "Signer With Short Key",
 }
 
 NATIONAL_NUMBER = "17849431021"  # synthetic, as are all here
@@ -154,6 +164,11 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
         "adviser": signer(),
         "small": signer(),
         "curve": signer(),
+        "edwards": signer(),
+        "edwards-448": signer(),
+        "brainpool": signer(),
+        "koblitz": signer(),
+        "short": signer(),
         "revoked": signer(
             revocation={"revoked-since": _stamp(now - timedelta(days=1)), "reason": "key_compromise"}
         ),

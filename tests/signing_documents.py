@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from signing import (
+    AlgorithmPolicy,
     Appearance,
     Credential,
     EvidenceCollector,
@@ -42,6 +44,10 @@ PLACES = [
     ),
     FieldPlace("document-timestamp", "Dokumenttidsstempel"),
 ]
+# The test CAs' keys are RSA with PKCS#1 v1.5, which ends in 2029: for judging documents at a later time.
+PKCS1_LASTS = AlgorithmPolicy.parse(
+    resources.files("signing").joinpath("algorithms.toml").read_text("utf-8").replace("ends = 2029-01-01", "")
+)
 
 
 def appearance(role: str) -> Appearance:

@@ -15,7 +15,7 @@ from asn1crypto import cms
 
 from signing import TimestampClient, ValidationReport, augment, revisions, validate
 from tests.pki import TestPki
-from tests.signing_documents import PARTIES, SHOWN, Signers
+from tests.signing_documents import PARTIES, PKCS1_LASTS, SHOWN, Signers
 
 pytestmark = pytest.mark.pki
 
@@ -108,13 +108,15 @@ def test_every_revision_is_valid_so_far(chain_of_revisions: Sequence[bytes], sig
 def test_still_valid_after_evidence_and_certificates_ended(
     final: bytes, signers: Signers, years: float
 ) -> None:
-    report = validate(final, signers.trust, at=datetime.now(UTC) + timedelta(days=365 * years))
+    later = datetime.now(UTC) + timedelta(days=365 * years)
+    report = validate(final, signers.trust, algorithms=PKCS1_LASTS, at=later)
     assert report.indication == "TOTAL-PASSED"
     assert {s.level for s in report.signatures} == {"B-LTA"}
 
 
 def test_not_valid_after_the_last_timestamp_ended(final: bytes, signers: Signers) -> None:
-    report = validate(final, signers.trust, at=datetime.now(UTC) + timedelta(days=365 * 25))
+    later = datetime.now(UTC) + timedelta(days=365 * 25)
+    report = validate(final, signers.trust, algorithms=PKCS1_LASTS, at=later)
     assert report.indication == "INDETERMINATE"
     assert report.document_timestamps[0].sub_indication == "OUT_OF_BOUNDS_NO_POE"
 

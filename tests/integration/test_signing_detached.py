@@ -18,7 +18,7 @@ from signing import (
     seal_detached,
     verify_detached,
 )
-from tests.signing_documents import Signers
+from tests.signing_documents import PKCS1_LASTS, Signers
 
 pytestmark = pytest.mark.pki
 
@@ -55,16 +55,15 @@ def test_openssl_accepts_it(signers: Signers, tmp_path: Path, label: str, long_t
 def test_long_term_passes_offline_and_later(signers: Signers) -> None:
     signature = seal_detached(CONTENT, signers.credential("seal"), signers.timestamps, trust=signers.trust)
     before = len(signers.pki.requests)
+    trust = signers.trust.accepting(PKCS1_LASTS)
     for days in (0, 1, 100, 900):
-        result = verify_detached(
-            CONTENT, signature, signers.trust, at=datetime.now(UTC) + timedelta(days=days)
-        )
+        result = verify_detached(CONTENT, signature, trust, at=datetime.now(UTC) + timedelta(days=days))
         assert (result.indication, result.level) == ("TOTAL-PASSED", "B-LT")
         assert result.signer == "Arbeids- og velferdsetaten (test)"
         assert result.time is not None
         assert result.claimed_time is not None
     assert len(signers.pki.requests) == before
-    ended = verify_detached(CONTENT, signature, signers.trust, at=datetime.now(UTC) + timedelta(days=365 * 4))
+    ended = verify_detached(CONTENT, signature, trust, at=datetime.now(UTC) + timedelta(days=365 * 4))
     assert (ended.indication, ended.sub_indication) == ("INDETERMINATE", "OUT_OF_BOUNDS_NO_POE")
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from service.domain.agreement import Agreement, Version
 from service.entrypoints.http.pages.frame import pages
 from service.entrypoints.http.site import site
 
 if TYPE_CHECKING:
-    from signing import ValidationReport
+    from signing import Limits, ValidationReport
 
 __all__ = ["TooHeavy", "check_upload", "check_version"]
+
+_SECONDS: Final = 20
+_MEMORY: Final = 1024 * 1024 * 1024
 
 
 class TooHeavy(Exception):
@@ -20,9 +24,19 @@ class TooHeavy(Exception):
 
 def check_upload(pdf: bytes) -> ValidationReport:
     """Raises `TooHeavy`."""
-    from signing import validate
+    from signing import validate_untrusted
 
-    return validate(pdf, pages().trust)
+    report = validate_untrusted(pdf, pages().trust, limits=_limits())
+    if report.limit:
+        raise TooHeavy
+    return report
+
+
+@cache
+def _limits() -> Limits:
+    from signing import Limits
+
+    return Limits(seconds=_SECONDS, memory=_MEMORY)
 
 
 def check_version(agreement: Agreement, version: Version) -> tuple[ValidationReport, list[str]]:
