@@ -226,8 +226,11 @@ def load_login(path: Path, *, production: bool) -> LoginProvider:
     acr = given.get("acr", [])
     if not isinstance(acr, list) or not all(isinstance(each, str) for each in acr):
         raise _unusable("acr: must be a list of texts, the levels that will do")
-    claims = {name: _text(given, name) for name in ("national_id", "ident", "organisations") if name in given}
-    if not claims:
+    claims = {
+        name: _text(given, name) if name in given else None
+        for name in ("national_id", "ident", "organisations")
+    }
+    if not any(claims.values()):
         raise _unusable("a party is known by national_id, ident or organisations: name the claim of one")
     details = given.get("authorization_details")
     issuer = Issuer(
@@ -240,7 +243,9 @@ def load_login(path: Path, *, production: bool) -> LoginProvider:
         role=ReaderRole.PARTY,
         role_claim=None,
         require={"acr": frozenset(acr)} if acr else {},
-        **claims,
+        national_id=claims["national_id"],
+        ident=claims["ident"],
+        organisations=claims["organisations"],
     )
     client = _Client(
         texts["client_id"],

@@ -263,22 +263,12 @@ def _bytes(ledger: Ledger, view: View, document: Document) -> bytes:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A block as the template has it: `kind` says which, the rest is the block's own."""
+    """A block as the template has it. A table has `labels` for its columns, and a `caption`."""
 
     kind: str
     block: Block
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.block, name)
-
-
-@dataclass(frozen=True)
-class _Table:
-    kind: str
-    head: Sequence[Any]
-    body: Sequence[Any]
-    labels: Sequence[str]
-    caption: str
+    labels: Sequence[str] = ()
+    caption: str = ""
 
 
 def _text(agreement_id: str, number: int) -> ResponseReturnValue:
@@ -299,9 +289,7 @@ def _text(agreement_id: str, number: int) -> ResponseReturnValue:
         refuse(agreement_id, "text", number)
     record(view, f"text/{document.name}", Outcome.READ, seen, sha256=document.sha256)
     blocks = list(_shown(t, read_structure(_bytes(site().ledger, view, document))))
-    title = next(
-        (b.block.text for b in blocks if isinstance(b, _Shown) and b.kind == "Heading"), t("text.title")
-    )
+    title = next((b.block.text for b in blocks if isinstance(b.block, Heading)), t("text.title"))
     return page(
         "text.html",
         prefer=prefer,
@@ -327,7 +315,7 @@ def _notes(t: Texts, view: View, seen: Seen, *, translated: bool, screened: bool
         yield t("text.note")
 
 
-def _shown(t: Texts, blocks: Sequence[Block]) -> Iterator[_Shown | _Table]:
+def _shown(t: Texts, blocks: Sequence[Block]) -> Iterator[_Shown]:
     heading = ""
     for block in blocks:
         if isinstance(block, Heading):
@@ -336,7 +324,7 @@ def _shown(t: Texts, blocks: Sequence[Block]) -> Iterator[_Shown | _Table]:
             columns = [" ".join(cell.paragraphs) for cell in block.head]
             widest = max((len(row) for row in block.body), default=0)
             labels = columns + [""] * max(0, widest - len(columns))
-            yield _Table("Grid", block.head, block.body, labels, heading or t("text.table"))
+            yield _Shown("Grid", block, labels, heading or t("text.table"))
         else:
             yield _Shown(type(block).__name__, block)
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from flask import Response, current_app, g, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from service.entrypoints.http.pages.session import FORM_COOKIE, Session, Vault, set_cookie
 from service.entrypoints.http.pages.texts import LANGUAGES, Texts, texts
@@ -29,6 +30,7 @@ __all__ = [
     "Pages", "asset", "binding", "check_form", "current_session", "expired", "harden", "page", "pages", "texts_for",
 ]  # fmt: skip
 
+_Any = TypeVar("_Any", bound=BaseResponse)
 LANGUAGE_COOKIE: Final = "__Host-signert-language"
 LANGUAGE_QUERY: Final = "sprak"
 _YEAR: Final = 365 * 86_400
@@ -166,7 +168,7 @@ def page(
     return harden(response)
 
 
-def harden(response: Response) -> Response:
+def harden(response: _Any) -> _Any:
     """The headers of every answer; those that are set already stay."""
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'; base-uri 'none'")

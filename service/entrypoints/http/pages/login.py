@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response as BaseResponse
 
 from service.entrypoints.http.pages import faults
 from service.entrypoints.http.pages.frame import expired, harden, language, page, pages, same, texts_for
@@ -119,7 +120,7 @@ def _answer() -> ResponseReturnValue:
     return harden(response)
 
 
-def _over(response: Response) -> Response:
+def _over(response: BaseResponse) -> BaseResponse:
     drop_cookie(response, LOGIN_COOKIE)
     return response
 

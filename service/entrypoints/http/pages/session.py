@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from flask import Request, Response
+from flask import Request
+from werkzeug.wrappers import Response as BaseResponse
 
 from service.domain.access import Reader, ReaderRole
 
@@ -130,10 +131,10 @@ def _token(key: bytes, binding: str) -> str:
     return hmac.new(key, b"form\0" + binding.encode(), hashlib.sha256).hexdigest()
 
 
-def set_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
+def set_cookie(response: BaseResponse, name: str, value: str, *, seconds: int | None = None) -> None:
     """One for us alone, over TLS alone (browsers count loopback as such), and not sent from other sites' forms."""
     response.set_cookie(name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite="Lax")
 
 
-def drop_cookie(response: Response, name: str) -> None:
+def drop_cookie(response: BaseResponse, name: str) -> None:
     response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="Lax")

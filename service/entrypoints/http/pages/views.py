@@ -307,8 +307,8 @@ def _file(agreement: Agreement, seen: Seen, name: str) -> str:
     return url_for("pages.document", agreement_id=agreement.id, number=seen.version.number, name=name)
 
 
-def _text_href(agreement: Agreement, seen: Seen, **query: str) -> str:
-    return url_for("pages.text", agreement_id=agreement.id, number=seen.version.number, **query)
+def _text_href(agreement: Agreement, seen: Seen, edition: str | None = None) -> str:
+    return url_for("pages.text", agreement_id=agreement.id, number=seen.version.number, utgave=edition)
 
 
 def _reading(t: Texts, agreement: Agreement, seen: Seen, size: _Size) -> tuple[list[Link], str | None]:
@@ -335,7 +335,7 @@ def _reading(t: Texts, agreement: Agreement, seen: Seen, size: _Size) -> tuple[l
     told = t(f"read.{key}_help", size=t.size(size(document)))
     links.append(Link("h-pdf", _file(agreement, seen, name), "file", t(f"read.{key}"), told, lang))
     if "courtesy" in documents and seen.sight(Resource.COURTESY) is Sight.WHOLE:
-        href = _text_href(agreement, seen, utgave="oversettelse")
+        href = _text_href(agreement, seen, "oversettelse")
         links.append(
             Link("h-courtesy", href, "text", t("read.translation"), t("read.translation_help"), "en")
         )
