@@ -44,6 +44,7 @@ def create_app(settings: Settings, *, store: ObjectStore | None = None, clock: C
     Raises `ConfigurationError`.
     """
     app = Flask("service.entrypoints.http", static_folder=None)
+    app.url_map.merge_slashes = False  # a redirect would go where the Host header says
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
     clock = clock or system_clock()

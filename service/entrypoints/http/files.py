@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Final
 
 from flask import Response, request
-from werkzeug.http import parse_range_header
 
 from service.entrypoints.http.errors import HttpProblem
 
-__all__ = ["PRIVATE", "Part", "content_disposition", "file_response", "is_unchanged", "wanted_part"]
+__all__ = ["Part", "content_disposition", "file_response", "is_unchanged", "wanted_part"]
 
-PRIVATE = "private, no-store"
+_RANGE: Final = re.compile(
+    r"bytes=[ \t]*(?:(?P<first>[0-9]{1,19})-(?P<last>[0-9]{0,20})|-(?P<suffix>[0-9]{1,19}))[ \t]*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,16 @@ def wanted_part(size: int, sha256: str) -> Part:
         return whole
     if "If-Range" in request.headers and request.headers["If-Range"].strip() != f'"{sha256}"':
         return whole
-    found = parse_range_header(request.headers["Range"], make_inclusive=False)
-    if found is None or found.units != "bytes" or len(found.ranges) != 1:
+    asked = _RANGE.fullmatch(request.headers["Range"])
+    if asked is None:
         return whole
-    selected = found.range_for_length(size)
-    if selected is None:
+    if asked["suffix"]:
+        start, stop = max(0, size - int(asked["suffix"])), size
+    else:
+        start, stop = int(asked["first"]), min(size, int(asked["last"]) + 1 if asked["last"] else size)
+        if asked["last"] and int(asked["last"]) < start:
+            return whole  # no range, by 14.1.1
+    if start >= stop:
         raise HttpProblem(
             416,
             "range_not_satisfiable",
@@ -65,7 +74,6 @@ def wanted_part(size: int, sha256: str) -> Part:
             remedy="Content-Range says how long it is.",
             headers={"Content-Range": f"bytes */{size}"},
         )
-    start, stop = selected
     return Part(start, stop - start, size)
 
 
