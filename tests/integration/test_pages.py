@@ -293,12 +293,13 @@ def test_the_keyboard_is_enough_and_its_place_is_always_seen(new_page: NewPage, 
         for _ in range(40):
             page.keyboard.press("Tab")
             seen = page.evaluate(
-                """() => { const e = document.activeElement, s = getComputedStyle(e), a = getComputedStyle(e, "::after");
+                """() => { const e = document.activeElement;
+                const s = getComputedStyle(e), a = getComputedStyle(e, "::after");
                 const drawn = (x) => x.outlineStyle !== "none" && parseFloat(x.outlineWidth) >= 2;
                 const box = e.getBoundingClientRect();
                 return [e.innerText || e.value || e.id, drawn(s) || drawn(a), box.width > 0 && box.bottom > 0]; }"""
             )
-            assert seen[1] and seen[2], seen  # noqa: PT018
+            assert seen[1] and seen[2], seen
             if name in seen[0]:
                 return
         raise AssertionError(f"{name} was not reached")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -58,6 +59,17 @@ def choose(served: Served, address: str, person: str | None) -> str:
 
 def enter(client: FlaskClient, served: Served, person: str, target: str = "/mine") -> TestResponse:
     return client.get(choose(served, begin(client, target), person))
+
+
+@contextlib.contextmanager
+def provider_at(served: Served, clock: ManualClock) -> Iterator[None]:
+    """The provider's clock shows what ours does."""
+    now = int(clock.now().timestamp())
+    served.login.alter = {"iat": now, "exp": now + 60}
+    try:
+        yield
+    finally:
+        served.login.alter = {}
 
 
 def token_of(client: FlaskClient, path: str) -> str:
@@ -245,7 +257,8 @@ def test_a_session_ends_when_it_is_not_used_and_in_any_case_at_last(
         assert "Avtalene dine</h1>" in client.get("/mine").text
     clock.advance(timedelta(minutes=25))  # four hours and ten minutes
     assert "Logg inn med ID-porten" in client.get("/mine").text
-    enter(client, page_server, "Ájlin")
+    with provider_at(page_server, clock):
+        enter(client, page_server, "Ájlin")
     clock.advance(timedelta(minutes=31))
     assert "Du er logget ut fordi du ikke har brukt siden" in client.get("/mine").text
     assert cookie(client, "signert") is None
@@ -371,9 +384,7 @@ def test_access_that_has_ended_is_said_kindly_and_the_participant_keeps_it(
 ) -> None:
     path = f"/avtale/{page_site.ids['signed']}"
     clock.advance(datetime(2037, 8, 25, tzinfo=UTC) - clock.now())  # 12 weeks and a day after the end
-    page_server.login.alter = {name: int(clock.now().timestamp()) + 60 for name in ("exp",)}
-    page_server.login.alter["iat"] = int(clock.now().timestamp())
-    try:
+    with provider_at(page_server, clock):
         enter(client, page_server, "Łukasz", path)
         ended = client.get(path)
         assert ended.status_code == 403
@@ -381,8 +392,6 @@ def test_access_that_has_ended_is_said_kindly_and_the_participant_keeps_it(
         assert client.get(f"{path}/1/avtale.pdf").status_code == 403
         enter(client, page_server, "Ájlin", path)
         assert "Alle har signert" in client.get(path).text
-    finally:
-        page_server.login.alter = {}
 
 
 def test_every_read_is_in_the_access_log_and_says_nothing_of_who(
@@ -425,7 +434,8 @@ def test_headers_keep_browsers_from_harm(
     assert document["Cache-Control"] == "no-store"
     kept = re.search(r'href="(/static/style\.css\?v=[0-9a-f]+)"', client.get("/").text)
     assert kept
-    assert "immutable" in client.get(kept[1]).headers["Cache-Control"]
+    with client.get(kept[1]) as styles:
+        assert "immutable" in styles.headers["Cache-Control"]
     assert client.get("/static/../texts/nb.toml").status_code == 404
 
 
@@ -488,33 +498,38 @@ def test_nothing_of_an_upload_is_kept(
     assert set(page_site.store.list()) == before
 
 
-def test_an_endless_upload_is_cut_off(page_server: Served) -> None:
-    session = requests.Session()
-    page = session.get(f"{page_server.url}/verify", timeout=10)
-    kept = "; ".join(f"{c.name}={c.value}" for c in session.cookies)
-    token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)
-    assert token
-    sent = 0
+class Endless(io.RawIOBase):
+    """The body of a request that never ends, as a server gives it to the application."""
 
-    def endless() -> Iterator[bytes]:
-        nonlocal sent
-        head = f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{token[1]}\r\n--b\r\n'  # type: ignore[index]
-        yield (
-            head.encode() + b'Content-Disposition: form-data; name="document"; filename="a.pdf"\r\n\r\n%PDF-'
-        )
-        while True:
-            sent += 1 << 16
-            yield bytes(1 << 16)
+    def __init__(self, head: bytes) -> None:
+        self.head, self.given = head, 0
 
-    headers = {"Content-Type": "multipart/form-data; boundary=b", "Cookie": kept}
-    try:
-        answer = requests.post(f"{page_server.url}/verify", data=endless(), headers=headers, timeout=30)
-    except requests.ConnectionError:
-        pass  # cut off while it sent
-    else:
-        assert answer.status_code == 413
-    assert sent < 40_000_000
-    assert requests.get(f"{page_server.url}/verify", timeout=10).status_code == 200
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.head[: len(buffer)] or bytes(len(buffer))
+        self.head = self.head[len(piece) :]
+        buffer[: len(piece)] = piece
+        self.given += len(piece)
+        return len(piece)
+
+
+def test_an_endless_upload_is_cut_off(client: FlaskClient) -> None:
+    head = (
+        f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{token_of(client, "/verify")}\r\n--b\r\n'
+    )
+    file = 'Content-Disposition: form-data; name="document"; filename="a.pdf"\r\n\r\n%PDF-'
+    body = Endless((head + file).encode())
+    answer = client.post(
+        "/verify",
+        input_stream=io.BufferedReader(body),
+        content_type="multipart/form-data; boundary=b",
+        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
+    )
+    assert answer.status_code == 413
+    assert "Filen er for stor" in answer.text
+    assert body.given < 4_000_000
 
 
 def test_a_script_that_keeps_on_is_slowed_down(client: FlaskClient) -> None:

@@ -59,6 +59,8 @@ def add_pages(app: Flask) -> None:
     for part in (login, agreements, verify):
         part.add(blueprint)
     faults.add(app, blueprint)
+    app.request_class = verify.UploadRequest
+    app.teardown_request(verify.let_go)
     app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

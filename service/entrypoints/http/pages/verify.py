@@ -7,9 +7,10 @@ looked at in a process of its own, with limits on time and memory (`signing`).
 from __future__ import annotations
 
 import time
-from typing import Final
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final, cast
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from service.entrypoints.http.limits import limit_address
@@ -17,8 +18,9 @@ from service.entrypoints.http.pages.answers import answer
 from service.entrypoints.http.pages.checking import TooHeavy, check_upload
 from service.entrypoints.http.pages.frame import page, pages, texts_for
 
-__all__ = ["add", "too_large"]
+__all__ = ["UploadRequest", "add", "let_go", "too_large"]
 
+_IN_MEMORY: Final = 1_000_000
 _HEAD: Final = 1024
 """A PDF says that it is one within its first bytes (ISO 32000-1, Annex H, implementation note 13)."""
 _RATE: Final = "20/minute"
@@ -28,6 +30,20 @@ _DRAIN_TIMES: Final = 4
 
 def add(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/verify", "verify", _verify, methods=["GET", "POST"])
+
+
+class UploadRequest(Request):
+    """A request whose files are let go of with it, also when the form is cut off in the middle of one."""
+
+    def _get_file_stream(self, *_told: object, **_more: object) -> IO[bytes]:
+        file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed in `let_go`
+        g.setdefault("uploads", []).append(file)
+        return cast(IO[bytes], file)
+
+
+def let_go(_exc: BaseException | None) -> None:
+    for file in g.pop("uploads", ()):
+        file.close()
 
 
 def _verify() -> ResponseReturnValue:
@@ -50,7 +66,6 @@ def _verify() -> ResponseReturnValue:
         return _form("verify.too_heavy", 422)
     finally:
         pages().checking.release()
-        upload.close()
     t = texts_for()
     if report.sub_indication == "FORMAT_FAILURE" and not report.signatures:
         return _form("verify.unreadable", 422)
