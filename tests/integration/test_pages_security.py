@@ -259,7 +259,11 @@ def test_a_session_ends_when_it_is_not_used_and_in_any_case_at_last(
     assert "Logg inn med ID-porten" in client.get("/mine").text
     with provider_at(page_server, clock):
         enter(client, page_server, "Ájlin")
+    form = {"csrf": token_of(client, "/mine")}
+    session = str(cookie(client, "signert"))
     clock.advance(timedelta(minutes=31))
+    assert "Du er logget ut</h1>" in client.post("/logg-ut", data=form).text
+    client.set_cookie("__Host-signert", session)
     assert "Du er logget ut fordi du ikke har brukt siden" in client.get("/mine").text
     assert cookie(client, "signert") is None
 
@@ -356,6 +360,9 @@ def test_who_must_declare_first_reads_nothing_yet(
     shown = client.get(f"{path}?sprak=nn").text
     assert "Du må signere teieerklæringa først" in shown
     assert "Agnieszka" not in shown
+    declaration = re.search(r'<a class="link" href="(/avtale/[0-9a-f-]+)"', shown)
+    assert declaration
+    assert "Marit Sælen" in client.get(declaration[1]).text
     for name in ("tekst", "lesekopi.pdf", "avtale.pdf"):
         assert client.get(f"{path}/1/{name}").status_code == 404
 

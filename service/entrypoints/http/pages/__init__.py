@@ -21,6 +21,7 @@ from service.entrypoints.http.pages.frame import (
     Pages,
     check_form,
     current_session,
+    expired,
     harden,
     page,
     pages,
@@ -74,9 +75,12 @@ def _before() -> Response | None:
     if request.endpoint == "pages.verify":
         # What goes with a file in a form is little; the file itself is cut off where its limit is.
         request.max_content_length = pages().verify_bytes + 64 * 1024
-    if request.method == "POST" and not check_form():
+    if request.method != "POST" or check_form():
+        return None
+    if not expired():
         return faults.forbidden()
-    return None
+    # Nobody is logged in any more, so the form does nothing; what it was for is a login away, or has come about.
+    return login.logged_out() if request.endpoint == "pages.log_out" else login.ask_to_log_in(request.path)
 
 
 def _after(response: Response) -> Response:

@@ -18,7 +18,7 @@ from service.entrypoints.http.pages.session import SESSION_COOKIE, Session, drop
 from service.entrypoints.http.site import site
 from service.errors import LoginFailed, ProviderUnavailable
 
-__all__ = ["add", "ask_to_log_in", "safe_target"]
+__all__ = ["add", "ask_to_log_in", "logged_out", "safe_target"]
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def add(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/logg-inn", "log_in", _log_in)
     blueprint.add_url_rule("/logg-inn/svar", "log_in_answer", _answer)
     blueprint.add_url_rule("/logg-ut", "log_out", _log_out, methods=["POST"])
-    blueprint.add_url_rule("/logget-ut", "logged_out", _logged_out)
+    blueprint.add_url_rule("/logget-ut", "logged_out", logged_out)
 
 
 def safe_target(given: str | None) -> str:
@@ -136,7 +136,8 @@ def _log_out() -> ResponseReturnValue:
     return harden(response)
 
 
-def _logged_out() -> ResponseReturnValue:
+def logged_out() -> Response:
+    """The page after a logout."""
     t = texts_for()
     again = f"{url_for('pages.log_in')}?{urlencode({'til': '/mine'})}"
     actions = [(t("logged_out.button"), again)] if pages().login else []

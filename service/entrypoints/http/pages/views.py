@@ -314,7 +314,14 @@ def _text_href(agreement: Agreement, seen: Seen, edition: str | None = None) -> 
 def _reading(t: Texts, agreement: Agreement, seen: Seen, size: _Size) -> tuple[list[Link], str | None]:
     sight, documents = content_sight(seen), seen.documents
     if sight is Sight.NONE:
-        return [], t("read.not_yours")
+        first = next(
+            (d for d in seen.version.declarations if d.role in roles_for(seen) and not d.is_done), None
+        )
+        if first is None:
+            return [], t("read.not_yours")
+        href = url_for("pages.agreement", agreement_id=first.agreement_id)
+        told = t("read.declaration_help")
+        return [Link("h-declaration", href, "text", t("read.declaration"), told)], t("read.undeclared")
     signed = "document" in documents
     note = None if signed else t("read.not_signed") if seen.version.status.is_open else None
     lang = seen.version.language
