@@ -23,9 +23,11 @@ from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing.aio import run
+from signing.algorithm_policy import NEVER
 from signing.algorithms import describe_algorithm, verify_raw
 from signing.cms import assemble, signed_attributes, timestamp_tokens, token_time
 from signing.credentials.base import Credential, common_name
+from signing.details import certificate_details, organisation_of, signed_bytes
 from signing.errors import NotTrusted
 from signing.model import Level, SignatureResult
 from signing.policy import specification
@@ -104,6 +106,7 @@ def verify_detached(
         algorithm = signer["digest_algorithm"]["algorithm"].native
         digest = hashlib.new(algorithm, content).digest()
         outcome, time = run(_judge(signed, signer, digest, trust, moment))
+        ends = trust.algorithms.signer_ends(signer, certificate)
         level: Level | None = None
         if not isinstance(outcome, AdESFailure):
             level = "B-B" if time is None else "B-LT" if outcome is AdESPassed.OK else "B-T"
@@ -120,6 +123,13 @@ def verify_detached(
             certificate_sha256=certificate.sha256.hex(),
             certificate_serial=f"{certificate.serial_number:x}",
             claimed_time=generic_cms.extract_self_reported_ts(signer),
+            organisation=organisation_of(certificate),
+            best_signature_time=time,
+            proof="signature-timestamp" if time else None,
+            algorithm_accepted=trust.algorithms.accepts(ends, time or moment),
+            algorithm_ends=None if ends is NEVER else ends,
+            signed=signed_bytes(signer),
+            **certificate_details(signed, _read_evidence(signed), trust, at=time or moment),
         )
     # asn1crypto and pyHanko give many kinds of errors for bytes that are not such a signature.
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, PyHankoError) as error:

@@ -26,8 +26,11 @@ __all__ = [
     "PreparedRevision",
     "PreparedSignature",
     "Revision",
+    "RevocationEvidence",
     "SignatureRequest",
     "SignatureResult",
+    "SignatureTimestampResult",
+    "SignedBytes",
     "ValidationReport",
 ]
 
@@ -215,6 +218,46 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class RevocationEvidence:
+    """What there is to show that a certificate was not revoked: an OCSP response or a CRL."""
+
+    kind: Literal["ocsp", "crl"]
+    this_update: datetime
+    next_update: datetime | None
+    fresh: bool
+    """Whether it speaks for the best signature time: given out after it, or not yet replaced by then."""
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SignatureTimestampResult:
+    """What validation says of one signature timestamp."""
+
+    authority: str
+    time: datetime | None
+    indication: Indication
+    sub_indication: str | None
+    algorithm: str
+    certificate_sha256: str
+    sha256: str
+    """Of the token's DER."""
+
+
+@dataclass(frozen=True)
+class SignedBytes:
+    """What was signed, by which a signature is known again (ETSI TS 119 102-2, 4.2.5)."""
+
+    digest_algorithm: str
+    """As in `hashlib`."""
+    document_digest: str
+    """In hex: the message digest attribute."""
+    attributes_digest: str
+    """In hex: of the signed attributes, which is what the key signed."""
+    signature_value: str
+    """In hex."""
+
+
+@dataclass(frozen=True)
 class SignatureResult:
     """What validation says of one signature. Indications and sub-indications are ETSI EN 319 102-1's."""
 
@@ -237,6 +280,23 @@ class SignatureResult:
     claimed_time: datetime | None = None
     reason: str | None = None
     """What the signer says to sign for (/Reason); no part of the validation."""
+    organisation: str | None = None
+    """The organisation identifier in the certificate (ETSI EN 319 412-1 5.1.4), as NTRNO-123456789."""
+    best_signature_time: datetime | None = None
+    """The earliest time at which the signature is proven to have existed; None without a proof."""
+    proof: Literal["signature-timestamp", "document-timestamp"] | None = None
+    """What proves it."""
+    proof_field: str | None = None
+    """The field of the document timestamp that proves it."""
+    algorithm_accepted: bool | None = None
+    """Whether its algorithm was accepted at the best signature time; without a proof, at the time of validation."""
+    algorithm_ends: datetime | None = None
+    """When the algorithm is no longer accepted, as the policy has it; None when no end is known."""
+    trust_anchor: str | None = None
+    trust_anchor_sha256: str | None = None
+    revocation: tuple[RevocationEvidence, ...] = ()
+    timestamps: tuple[SignatureTimestampResult, ...] = ()
+    signed: SignedBytes | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +313,15 @@ class DocumentTimestampResult:
     certificate_sha256: str
     revision: int | None = None
     revision_sha256: str | None = None
+    algorithm_accepted: bool | None = None
+    """Whether its algorithms are accepted when it is proven to have existed, or now."""
+    algorithm_ends: datetime | None = None
+    certificate_ends: datetime | None = None
+    trust_anchor: str | None = None
+    trust_anchor_sha256: str | None = None
+    revocation: tuple[RevocationEvidence, ...] = ()
+    sha256: str | None = None
+    """Of the token's DER."""
 
 
 @dataclass(frozen=True)
@@ -280,6 +349,8 @@ class ValidationReport:
     document_timestamps: tuple[DocumentTimestampResult, ...] = ()
     modifications: tuple[Modification, ...] = ()
     revisions: tuple[Revision, ...] = field(default=())
+    algorithm_policy: str | None = None
+    """Name of the algorithm policy that was applied."""
     limit: str | None = None
     """Which of the `Limits` the document exceeds, when that is why there is no better verdict."""
 
@@ -292,6 +363,12 @@ class ValidationReport:
         value = _plain(self)
         assert isinstance(value, dict)
         return value
+
+    def as_xml(self) -> bytes:
+        """The report after ETSI TS 119 102-2, in UTF-8."""
+        from signing.report_xml import report_xml  # its schema takes long to load
+
+        return report_xml(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

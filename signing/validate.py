@@ -11,11 +11,11 @@ import logging
 import traceback
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from asn1crypto import cms, crl, ocsp
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError
@@ -42,10 +42,11 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing import changes
 from signing.aio import run
-from signing.algorithm_policy import AlgorithmPolicy
+from signing.algorithm_policy import NEVER, AlgorithmPolicy
 from signing.algorithms import describe_algorithm
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import common_name
+from signing.details import certificate_details, organisation_of, signed_bytes, timestamp_ends
 from signing.errors import NotTrusted
 from signing.limits import LimitExceeded, Limits
 from signing.model import (
@@ -54,6 +55,7 @@ from signing.model import (
     Level,
     Revision,
     SignatureResult,
+    SignatureTimestampResult,
     ValidationReport,
 )
 from signing.pdf import end_of_revision
@@ -129,6 +131,11 @@ class _Judgement:
     outcome: AdESSubIndic
     time: datetime | None = None
     note: str = ""
+    proven: datetime | None = None
+    """When it is proven to have existed, by timestamps that hold."""
+    by_timestamp: bool = False
+    """Whether its own timestamp is what proves it."""
+    tokens: tuple[SignatureTimestampResult, ...] = ()
 
 
 class _Validation:
@@ -212,6 +219,7 @@ class _Validation:
             document_timestamps=stamps,
             modifications=self.changes.modifications,
             revisions=self.revisions,
+            algorithm_policy=self.trust.algorithms.name,
         )
 
     def _read_revisions(self) -> tuple[Revision, ...]:
@@ -248,7 +256,11 @@ class _Validation:
             trust.algorithms.imprint_ends(token), token, self.proofs
         ):
             outcome = AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-        return _Judgement(outcome, token_time(token))
+        return _Judgement(outcome, token_time(token), proven=self._proven(token, self.proofs))
+
+    def _proven(self, signed: cms.SignedData, proofs: POEManager) -> datetime | None:
+        time: datetime = copy(proofs)[signed["signer_infos"][0]["signature"].native]
+        return time if time < self.at else None
 
     async def _judge_past(
         self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
@@ -302,10 +314,12 @@ class _Validation:
         value = signature.signer_info["signature"].native
         proofs = copy(self.proofs)
         time: datetime | None = None
+        tokens: list[SignatureTimestampResult] = []
         for token in timestamp_tokens(signature.signer_info):
             judged = await self._judge_token(
                 token, generic_cms.message_imprint_checker(signature.signer_info)
             )
+            tokens.append(_token_result(token, judged))
             if judged.outcome in _TIME_SHOWN and judged.time is not None:
                 time = min(time or judged.time, judged.time)
             if judged.outcome is AdESPassed.OK:
@@ -322,7 +336,10 @@ class _Validation:
         outcome = await self._judge_past(signature.signed_data, result.ades_subindic, proofs, trust)
         if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
             outcome = AdESIndeterminate.NOT_YET_VALID
-        return self._with_structure(signature, _Judgement(outcome, time))
+        proven = self._proven(signature.signed_data, proofs)
+        by_timestamp = proven is not None and proven != self._proven(signature.signed_data, self.proofs)
+        judgement = _Judgement(outcome, time, "", proven, by_timestamp, tuple(tokens))
+        return self._with_structure(signature, judgement)
 
     def _with_structure(self, signature: EmbeddedPdfSignature, judgement: _Judgement) -> _Judgement:
         """A signature must cover its whole revision, and later changes must be ones it allows."""
@@ -330,11 +347,10 @@ class _Validation:
             return judgement
         coverage: SignatureCoverageLevel = cast(Any, signature).coverage
         if coverage < SignatureCoverageLevel.ENTIRE_REVISION:
-            return _Judgement(
-                AdESFailure.FORMAT_FAILURE, judgement.time, "Signaturen dekker ikke hele dokumentet."
-            )
+            note = "Signaturen dekker ikke hele dokumentet."
+            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=note)
         if not self.changes.permitted_after(signature.signed_revision):
-            return _Judgement(AdESFailure.FORMAT_FAILURE, judgement.time, _NOT_PERMITTED)
+            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=_NOT_PERMITTED)
         return judgement
 
     def _handlers(self, policy: SignatureValidationSpec) -> Any:
@@ -382,6 +398,9 @@ class _Validation:
                 # Nothing is fetched, so what passed did so by the evidence in the document.
                 level = "B-LTA" if any(number > signature.signed_revision for number in stamps) else "B-LT"
         revision = self.revisions[signature.signed_revision]
+        trust = self.signers.get(signature.field_name, self.trust)
+        used_at = judgement.proven or self.at
+        ends = trust.algorithms.signer_ends(signature.signer_info, certificate)
         return SignatureResult(
             field=signature.field_name,
             signer=common_name(certificate.subject),
@@ -401,11 +420,33 @@ class _Validation:
             revision_sha256=revision.sha256,
             claimed_time=signature.self_reported_timestamp,
             reason=str(reason) if (reason := signature.sig_object.get("/Reason")) else None,
+            organisation=organisation_of(certificate),
+            best_signature_time=judgement.proven,
+            proof=_proof(judgement),
+            proof_field=self._proving_field(judgement),
+            algorithm_accepted=trust.algorithms.accepts(ends, used_at),
+            algorithm_ends=None if ends is NEVER else ends,
+            timestamps=judgement.tokens,
+            signed=signed_bytes(signature.signer_info),
+            **certificate_details(signature.signed_data, self.knowledge, trust, at=used_at),
         )
+
+    def _proving_field(self, judgement: _Judgement) -> str | None:
+        """The field of the document timestamp by which the signature is proven."""
+        if judgement.proven is None or judgement.by_timestamp:
+            return None
+        times = {
+            token_time(item.signed_data): item.field_name
+            for item in self.signatures
+            if item.sig_object_type == "/DocTimeStamp"
+        }
+        return times.get(judgement.proven)
 
     def _stamp_result(self, stamp: EmbeddedPdfSignature, judgement: _Judgement) -> DocumentTimestampResult:
         certificate = stamp.signer_cert
         revision = self.revisions[stamp.signed_revision]
+        trust, used_at = self.trust.timestamps, judgement.proven or self.at
+        ends = timestamp_ends(stamp.signed_data, trust)
         return DocumentTimestampResult(
             field=stamp.field_name,
             authority=common_name(certificate.subject),
@@ -419,6 +460,11 @@ class _Validation:
             certificate_sha256=certificate.sha256.hex(),
             revision=revision.number,
             revision_sha256=revision.sha256,
+            algorithm_accepted=trust.algorithms.accepts(ends, used_at),
+            algorithm_ends=None if ends is NEVER else ends,
+            certificate_ends=certificate.not_valid_after,
+            sha256=hashlib.sha256(stamp.signed_data.dump()).hexdigest(),
+            **certificate_details(stamp.signed_data, self.knowledge, trust, at=used_at),
         )
 
     def _is_certification(self, signature: EmbeddedPdfSignature) -> bool:
@@ -428,6 +474,28 @@ class _Validation:
         own = signature.sig_field.raw_get("/V")
         certifying = root["/Perms"].raw_get("/DocMDP")
         return bool(own.reference == certifying.reference)
+
+
+def _proof(judgement: _Judgement) -> Literal["signature-timestamp", "document-timestamp"] | None:
+    if judgement.proven is None:
+        return None
+    return "signature-timestamp" if judgement.by_timestamp else "document-timestamp"
+
+
+def _token_result(token: cms.SignedData, judgement: _Judgement) -> SignatureTimestampResult:
+    certificate = generic_cms.extract_certs_for_validation(token).signer_cert
+    signer = token["signer_infos"][0]
+    return SignatureTimestampResult(
+        authority=common_name(certificate.subject),
+        time=judgement.time if judgement.outcome in _TIME_SHOWN else None,
+        indication=indication(judgement.outcome),
+        sub_indication=sub_indication(judgement.outcome),
+        algorithm=describe_algorithm(
+            signer["signature_algorithm"], signer["digest_algorithm"]["algorithm"].native, certificate
+        ),
+        certificate_sha256=certificate.sha256.hex(),
+        sha256=hashlib.sha256(token.dump()).hexdigest(),
+    )
 
 
 def _read_store(handler: Any) -> LocalKnowledge:
