@@ -8,6 +8,7 @@ Adapters are imported where they are made: `signert show` must not wait for what
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import secrets
@@ -24,6 +25,7 @@ from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
 from service.domain.pseudonyms import MIN_KEY, Pseudonyms
 from service.domain.steps import Capability
+from service.domain.tagged_text import Block
 from service.domain.template import Finding, Template
 from service.domain.template_diff import Change, WordVersion
 from service.errors import ConfigurationError, RenderFailed
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from service.adapters.templates.checks import Tools
     from service.adapters.templates.workshop import Workshop
     from service.adapters.tokens import Tokens
+    from service.adapters.tokens.login import LoginProvider
     from service.pipeline import doctor
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
@@ -52,6 +55,7 @@ __all__ = [
     "open_catalogue",
     "open_checks",
     "open_checkup",
+    "open_login",
     "open_preview",
     "open_pseudonyms",
     "open_services",
@@ -61,12 +65,15 @@ __all__ = [
     "open_workshop",
     "page_pictures",
     "read_certificates",
+    "read_structure",
+    "session_keys",
     "shown_places",
     "sign_command",
     "start_template",
     "system_clock",
 ]
 
+_SESSION_KEY_BYTES = 32
 HandOver = Callable[[Capability, str, str], None]
 
 
@@ -168,7 +175,7 @@ def open_tokens(settings: Settings) -> Tokens:
     return Tokens(load_issuers(settings.issuers, production=production))
 
 
-def _make_once(path: Path) -> None:
+def _make_once(path: Path, content: bytes | None = None) -> None:
     """A new random key in the file, unless there is one: of any number of processes, one makes it."""
     if path.exists():
         return
@@ -176,11 +183,58 @@ def _make_once(path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     temporary.touch(mode=0o600)
     try:
-        temporary.write_bytes(secrets.token_bytes(MIN_KEY))
+        temporary.write_bytes(content or secrets.token_bytes(MIN_KEY))
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)
     finally:
         temporary.unlink()
+
+
+def open_login(settings: Settings) -> LoginProvider | None:
+    """How people log in, None when that is not set up. Raises `ConfigurationError`."""
+    if settings.login is None:
+        return None
+    from service.adapters.tokens.login import load_login
+
+    if settings.public_url is None:
+        raise ConfigurationError(
+            "SIGNERT_LOGIN needs SIGNERT_PUBLIC_URL", remedy="Say where people find the page."
+        )
+    return load_login(settings.login, production=settings.env == PRODUCTION)
+
+
+def session_keys(settings: Settings) -> tuple[bytes, ...]:
+    """The keys that sessions are encrypted with, newest first: 32 bytes in base64url, one a line.
+
+    Without `SIGNERT_SESSION_KEY_FILE` one is made in the data folder, but not in production.
+    Raises `ConfigurationError`.
+    """
+    path = settings.session_key_file
+    if path is None:
+        if settings.env == PRODUCTION and settings.login:
+            raise ConfigurationError(
+                "SIGNERT_LOGIN needs SIGNERT_SESSION_KEY_FILE",
+                remedy="Make one that all processes share; docs/pages.md says how.",
+            )
+        path = settings.home / "session.key"
+        _make_once(path, base64.urlsafe_b64encode(secrets.token_bytes(_SESSION_KEY_BYTES)))
+    try:
+        keys = tuple(path.read_bytes().split())
+        if not keys or any(len(base64.urlsafe_b64decode(key)) != _SESSION_KEY_BYTES for key in keys):
+            raise ValueError
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            "SIGNERT_SESSION_KEY_FILE: not keys of 32 bytes in base64url, one a line",
+            remedy="docs/pages.md says how to make one.",
+        ) from None
+    return keys
+
+
+def read_structure(pdf: bytes) -> Sequence[Block]:
+    """A tagged PDF as headings, paragraphs, lists and tables. Raises `RenderFailed`."""
+    from service.adapters.pdf import structure
+
+    return structure(pdf)
 
 
 @contextlib.contextmanager

@@ -112,6 +112,14 @@ class Settings:
     """Where requests are counted: in each process (`memory://`), or a server that all share."""
     http_link_seconds: int
     """For how long a link into the store is good; 0 for none."""
+    login: Path | None
+    """How people log in to the parties' page (TOML; docs/pages.md); None when they cannot."""
+    public_url: str | None
+    """Where people find the HTTP service: `https://avtaler.example.no`."""
+    session_key_file: Path | None
+    """The keys that sessions are encrypted with, one a line, newest first; None for one that is made in `home`."""
+    verify_max_mb: int
+    """The largest PDF that is taken on /verify, in MB."""
     algorithms: Path | None = None
     """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
@@ -191,6 +199,16 @@ class _SettingsSchema(Schema):
         validate=validate.Regexp(_RATE_STORE, error="must be memory://, redis://… or rediss://…"),
     )
     http_link_seconds = fields.Integer(load_default=60, validate=validate.Range(0, 3600))
+    login = _PathField(load_default=None)
+    public_url = fields.String(
+        load_default=None,
+        validate=validate.Regexp(
+            r"https://[^/@?#\s]+\Z|http://(localhost|127\.0\.0\.1)(:\d+)?\Z",
+            error="must be https://host, no path",
+        ),
+    )
+    session_key_file = _PathField(load_default=None)
+    verify_max_mb = fields.Integer(load_default=25, validate=validate.Range(1, 200))
     seal = fields.String(load_default=None)
     for _role in ROLES:
         locals()[f"credential_{_role}"] = fields.String(load_default=None)

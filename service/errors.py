@@ -201,3 +201,9 @@ class ProviderUnavailable(SignertError):
 
     code = "provider_unavailable"
     retryable = True
+
+
+class LoginFailed(SignertError):
+    """A login that did not come to a good end: begun again, it may."""
+
+    code = "login_failed"

@@ -19,7 +19,7 @@ from service.pipeline.amend import content_of
 from service.pipeline.ledger import Ledger
 from service.pipeline.services import Catalogue
 
-__all__ = ["Chapter", "compare", "history"]
+__all__ = ["Chapter", "chapter", "compare", "history"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Chapter:
 
 def history(ledger: Ledger, templates: Catalogue, agreement: Agreement) -> list[Chapter]:
     """Every version from the first, whatever became of it. Raises `NotFound` for data that were erased."""
-    return [_chapter(ledger, templates, agreement.id, version) for version in agreement.versions]
+    return [chapter(ledger, templates, agreement.id, version) for version in agreement.versions]
 
 
 def compare(
@@ -57,7 +57,8 @@ def compare(
     return _described(templates, newer, changes, withhold=any(map(is_protected, inputs)))
 
 
-def _chapter(ledger: Ledger, templates: Catalogue, agreement_id: str, version: Version) -> Chapter:
+def chapter(ledger: Ledger, templates: Catalogue, agreement_id: str, version: Version) -> Chapter:
+    """What this version changed. Raises `NotFound` for data that were erased."""
     data = ledger.get_json(agreement_id, version.input_sha256)
     amendment = data.get("amendment", {})
     changes = amendment.get("changes", [])

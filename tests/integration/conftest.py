@@ -6,10 +6,36 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.domain.folding import fold
+from service.pipeline.ledger import blob_key
 from tests.agreements import Running, running_services
+from tests.fakes import EventList
+from tests.pagesite import PageSite, Served, serve
+from tests.pagesite import page_site as make_page_site
 
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running_services(tmp_path_factory.mktemp("running")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def page_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageSite]:
+    with make_page_site(tmp_path_factory.mktemp("pages")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def page_server(page_site: PageSite) -> Iterator[Served]:
+    with serve(page_site, HTTP_ADDRESS_RATE="100000/minute") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def signed_pdf(page_site: PageSite) -> bytes:
+    """A document that three parties have signed."""
+    version = fold(
+        page_site.running.on(page_site.store, EventList()).ledger.read(page_site.ids["signed"])
+    ).current
+    return page_site.store.get(blob_key(page_site.ids["signed"], version.document.sha256, "pdf"))

@@ -7,6 +7,7 @@ gone = missing_values(text(finished), {"agreement.position.title": "Baker"})
 from service.adapters.pdf.finishing import finish, page_count
 from service.adapters.pdf.rasterizing import can_rasterize, rasterize
 from service.adapters.pdf.showing import page_pictures, show_places
+from service.adapters.pdf.structure import structure
 from service.adapters.pdf.text import text
 from service.adapters.pdf.values import missing_values
 
@@ -18,5 +19,6 @@ __all__ = [
     "page_pictures",
     "rasterize",
     "show_places",
+    "structure",
     "text",
 ]

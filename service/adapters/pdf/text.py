@@ -16,9 +16,9 @@ from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, NumberO
 from service.adapters.pdf.content import Font, Piece, dictionary, marked_text
 from service.errors import RenderFailed
 
-__all__ = ["text"]
+__all__ = ["INLINE", "Writer", "pieces_of_pages", "text"]
 
-_INLINE = frozenset(
+INLINE = frozenset(
     {"/Span", "/Quote", "/Note", "/Reference", "/BibEntry", "/Code", "/Link", "/Annot", "/Form"}
     | {"/Ruby", "/RB", "/RT", "/RP", "/Warichu", "/WT", "/WP"}
 )  # ISO 32000-1 14.8.4.4
@@ -42,15 +42,8 @@ def text(pdf: bytes) -> str:
             raise RenderFailed(
                 "The PDF is not tagged", remedy="Convert it with Office.to_pdf, which asks for tags."
             )
-        fonts: dict[int, Font] = {}
-        pages = {
-            page.indirect_reference.idnum: {
-                mcid: _in_reading_order(pieces) for mcid, pieces in marked_text(page, fonts).items()
-            }
-            for page in reader.pages
-            if page.indirect_reference
-        }
-        writer = _Writer()
+        pages = pieces_of_pages(reader)
+        writer = Writer()
         tree = dictionary(root)
         _Walk(pages, dictionary(tree.get("/RoleMap")), writer).children(tree, None)
     except (PyPdfError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
@@ -60,7 +53,19 @@ def text(pdf: bytes) -> str:
     return writer.result()
 
 
-class _Writer:
+def pieces_of_pages(reader: PdfReader) -> dict[int, dict[int, list[Piece]]]:
+    """The pieces of text in reading order, by the page's object number and by marked-content sequence."""
+    fonts: dict[int, Font] = {}
+    return {
+        page.indirect_reference.idnum: {
+            mcid: _in_reading_order(pieces) for mcid, pieces in marked_text(page, fonts).items()
+        }
+        for page in reader.pages
+        if page.indirect_reference
+    }
+
+
+class Writer:
     """Puts pieces into lines and blocks."""
 
     def __init__(self) -> None:
@@ -112,7 +117,7 @@ class _Walk:
     """Goes through the structure tree in logical order."""
 
     def __init__(
-        self, pages: dict[int, dict[int, list[Piece]]], roles: DictionaryObject, writer: _Writer
+        self, pages: dict[int, dict[int, list[Piece]]], roles: DictionaryObject, writer: Writer
     ) -> None:
         self.pages, self.roles, self.writer = pages, roles, writer
 
@@ -132,7 +137,7 @@ class _Walk:
             own = kid.raw_get("/Pg") if "/Pg" in kid else None
             self._child(kid["/MCID"], own.idnum if isinstance(own, IndirectObject) else page)
         elif isinstance(kid, DictionaryObject) and "/S" in kid:
-            inline = self._role(str(kid["/S"])) in _INLINE
+            inline = self._role(str(kid["/S"])) in INLINE
             if not inline:
                 self.writer.block()
             self.children(kid, page)

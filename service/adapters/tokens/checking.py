@@ -59,6 +59,11 @@ class Tokens:
 
     def reader(self, token: str, *, now: datetime) -> Reader:
         """Who the token's bearer is. Raises `TokenRefused`, `RoleMissing`, `ProviderUnavailable`."""
+        claims = self.claims(token, now=now)
+        return reader_of(self._issuers[claims["iss"]][0], claims)
+
+    def claims(self, token: str, *, now: datetime) -> dict[str, Any]:
+        """What the token says, checked. Raises `TokenRefused`, `ProviderUnavailable`."""
         header, claims = _parse(token)
         found = self._issuers.get(claims["iss"])
         if found is None:
@@ -81,7 +86,7 @@ class Tokens:
         audiences = {audience} if isinstance(audience, str) else set(audience or ())
         if not audiences & issuer.audience:
             raise _refused("audience_wrong")
-        return reader_of(issuer, claims)
+        return claims
 
 
 def _refused(code: str) -> TokenRefused:

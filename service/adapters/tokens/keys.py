@@ -20,7 +20,7 @@ import requests
 from service.adapters.tokens.issuers import Issuer
 from service.errors import ProviderUnavailable
 
-__all__ = ["Jwk", "ProviderKeys", "fits"]
+__all__ = ["Jwk", "ProviderKeys", "fits", "get_json"]
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +98,13 @@ class ProviderKeys:
             return json.loads(place.read_bytes())
         if place is None:
             address = f"{self._issuer.issuer.rstrip('/')}/.well-known/openid-configuration"
-            told = _get_json(address)
+            told = get_json(address)
             if not isinstance(told, dict) or told.get("issuer") != self._issuer.issuer:
                 raise ValueError("the discovery document is another issuer's")
             place = str(told.get("jwks_uri"))
             if not place.startswith("https://") and not self._issuer.issuer.startswith("http://"):
                 raise ValueError("the keys are to be fetched without TLS")
-        return _get_json(place)
+        return get_json(place)
 
 
 def fits(jwk: Jwk, algorithm: str) -> bool:
@@ -112,7 +112,7 @@ def fits(jwk: Jwk, algorithm: str) -> bool:
     return algorithm in _KINDS[jwk["kty"], jwk.get("crv")] and jwk.get("alg", algorithm) == algorithm
 
 
-def _get_json(address: str) -> object:
+def get_json(address: str) -> object:
     """What is at the address. Raises `requests.RequestException`, `ValueError`."""
     with requests.get(
         address, timeout=_TIMEOUT, stream=True, allow_redirects=False, headers={"Accept": "application/json"}

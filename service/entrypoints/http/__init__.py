@@ -26,6 +26,7 @@ from service.entrypoints.http.errors import add_error_handlers
 from service.entrypoints.http.headers import add_security_headers
 from service.entrypoints.http.health import add_health
 from service.entrypoints.http.limits import add_limits
+from service.entrypoints.http.pages import add_pages
 from service.entrypoints.http.site import Site, add_tracing, site
 from service.pipeline.access_log import AccessLog
 from service.pipeline.ledger import Ledger
@@ -64,6 +65,7 @@ def create_app(settings: Settings, *, store: ObjectStore | None = None, clock: C
     add_docs(app)
     add_health(app)
     add_error_handlers(app)
+    add_pages(app)
     add_security_headers(app, https=settings.env == PRODUCTION)
     if settings.http_proxies:
         count = settings.http_proxies

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import parse
 
@@ -15,7 +15,7 @@ from service.config import Settings
 from service.entrypoints.http.errors import HttpProblem, problem_response
 from service.entrypoints.http.site import current_reader, site
 
-__all__ = ["add_limits"]
+__all__ = ["add_limits", "limit_address"]
 
 
 def add_limits(app: Flask, settings: Settings) -> Callable[[], None]:
@@ -47,6 +47,14 @@ def add_limits(app: Flask, settings: Settings) -> Callable[[], None]:
 
     app.register_error_handler(RateLimitExceeded, tell)
     return limit_reader
+
+
+def limit_address(what: str, rate: str) -> None:
+    """Limit how often one address may do one thing, beside what it may ask for in all. Raises `HttpProblem` (429)."""
+    (limiter,) = current_app.extensions["limiter"]
+    by_address, address = parse(rate), _address()
+    if not limiter.limiter.hit(by_address, what, address):
+        raise _too_many(limiter.limiter.get_window_stats(by_address, what, address).reset_time)
 
 
 def _too_many(reset_at: float) -> HttpProblem:
