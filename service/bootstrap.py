@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from service.domain.template_diff import Change, WordVersion
 from service.transport import Broker
 
 if TYPE_CHECKING:
+    from service.adapters.archive import Package, SipWriter
     from service.adapters.s3 import S3Store
     from service.adapters.templates import Catalogue
     from service.adapters.templates.checks import Tools
@@ -44,11 +45,13 @@ __all__ = [
     "open_broker",
     "open_catalogue",
     "open_checks",
+    "open_packages",
     "open_preview",
     "open_services",
     "open_store",
     "open_trust",
     "open_workshop",
+    "package_writer",
     "page_pictures",
     "read_certificates",
     "shown_places",
@@ -101,6 +104,20 @@ def open_workshop(settings: Settings) -> Workshop:
     from service.adapters.templates.workshop import Workshop
 
     return Workshop(settings.templates)
+
+
+def package_writer(folder: Path, *, tar: bool, creator: tuple[str, str] | None) -> SipWriter:
+    """Writes archive packages to `folder`; `creator` is the archive creator's id and name."""
+    from service.adapters.archive import Creator, SipWriter
+
+    return SipWriter(folder, tar=tar, creator=Creator(*creator) if creator else None)
+
+
+def open_packages(paths: Sequence[Path]) -> list[tuple[Path, Callable[[], Package]]]:
+    """The archive packages at these paths, and what opens and checks each. Raises `PackageRefused`."""
+    from service.adapters.archive import find_packages, open_package
+
+    return [(path, partial(open_package, path)) for given in paths for path in find_packages(given)]
 
 
 @contextlib.contextmanager

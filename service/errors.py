@@ -170,3 +170,9 @@ class BrokerUnavailable(SignertError):
 
     code = "broker_unavailable"
     retryable = True
+
+
+class PackageRefused(SignertError):
+    """An archive package is not whole, was altered, or would do harm: nothing of it is taken in."""
+
+    code = "package_refused"

@@ -111,6 +111,10 @@ class Ledger:
             return None
         return sha256
 
+    def restore(self, key: str, body: bytes, *, archived: bool) -> None:
+        """Store an object of an archive package under its own key. Raises `AlreadyExists`."""
+        self.store.create(key, body, retain_until=self._retained() if archived else None)
+
     def retain(self, key: str) -> None:
         """Ask the store to keep what is there already as long as log entries."""
         if until := self._retained():

@@ -5,6 +5,7 @@
     amendments   amend, terminate, diff
     follow_up    follow-up
     operations   worker, sweep, fsck
+    export       export, import
     quarantine   quarantine list, show, resubmit
     templates    templates list, new, check, preview, diff, publish
 
@@ -26,6 +27,7 @@ from service.config import load_settings
 from service.entrypoints.cli import (
     agreements,
     amendments,
+    export,
     follow_up,
     operations,
     parties,
@@ -60,6 +62,7 @@ for _command in (
     *amendments.COMMANDS,
     *follow_up.COMMANDS,
     *operations.COMMANDS,
+    *export.COMMANDS,
     quarantine.GROUP,
     templates.GROUP,
 ):

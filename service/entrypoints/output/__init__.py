@@ -5,6 +5,7 @@ One module for each thing that is spoken of:
     agreements   one agreement: where it stands, what was written, how it verifies
     history      its versions, and what is different between them
     operations   a whole store: what a sweep did, what a check found
+    archive      archive packages: what was exported, what was taken in
     quarantine   refused messages, and those that were sent again
     catalogue    the templates at hand and their faults
     steps        the log in words, and progress
@@ -17,6 +18,7 @@ Progress, errors for people and the log go to standard error.
 from __future__ import annotations
 
 from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
+from service.entrypoints.output.archive import exported, imported
 from service.entrypoints.output.catalogue import (
     differences,
     findings,
@@ -41,9 +43,11 @@ __all__ = [
     "checking",
     "differences",
     "error",
+    "exported",
     "findings",
     "follow_up",
     "history",
+    "imported",
     "kept_list",
     "kept_message",
     "link",
