@@ -14,13 +14,14 @@ import copy
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from service.domain.agreement import Agreement, Status
 from service.domain.folding import fold
 from service.domain.periods import norwegian_date
+from service.domain.ports import ObjectStore
 from service.entrypoints.cli.shared import OneProcess
 from service.pipeline.drive import Rest
 from service.pipeline.intake import receive
@@ -44,6 +45,10 @@ class Archived:
     def store(self) -> MemoryStore:
         assert isinstance(self.services.store, MemoryStore)
         return self.services.store
+
+    def services_on(self, store: ObjectStore, events: EventList) -> Services:
+        """The same keys and LibreOffice with another store."""
+        return replace(self.services, store=store, publisher=events)
 
     def agreement(self, name: str) -> Agreement:
         return fold(self.services.ledger.read(self.ids[name]))

@@ -92,8 +92,13 @@ def import_package(ledger: Ledger, workbook: Workbook, package: ArchivePackage) 
     """
     checked = _check(package)
     agreement, entries = checked.agreement, checked.entries
-    missing = [key for key in (*checked.blobs, *checked.claims) if not _is_there(ledger, package, key)]
     had = _compare_log(ledger, agreement.id, entries)
+    there = set(ledger.store.list(f"agreements/{agreement.id}/blobs/"))
+    for key in there.intersection(checked.blobs):
+        if ledger.store.get(key) != package.read(key):
+            raise _differs(key)
+    missing = [key for key in checked.blobs if key not in there]
+    missing += [key for key in checked.claims if not _is_there(ledger, package, key)]
     archived = _archived(agreement)
     for key in missing:
         _create(ledger, key, package.read(key), archived=key.partition(".")[0] in archived)

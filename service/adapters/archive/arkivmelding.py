@@ -1,7 +1,7 @@
 """`arkivmelding.xml`: the agreement's case, versions and documents as they are handed in to an archive.
 
-After the schema `arkivmelding.xsd` with its `metadatakatalog.xsd`, which has no place for checksums, formats, signatures
-or disposal: those stand in `arkivstruktur.xml` beside it.
+After the schema `arkivmelding.xsd` with its `metadatakatalog.xsd`, which has no place for checksums, formats,
+signatures or disposal: those stand in `arkivstruktur.xml` beside it.
 """
 
 from __future__ import annotations

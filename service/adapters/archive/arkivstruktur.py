@@ -1,8 +1,8 @@
 """`arkivstruktur.xml`: the whole of the Noark 5 metadata, after version 5.0's `arkivstruktur.xsd`.
 
 Here stand format and checksum of every file (M701, M705–M707), electronic signatures (M507, M508, M622, M623),
-screening (M500–M504) and disposal (M450–M453). The schema is one for extracts of closed periods and demands dates of closing: of
-what is not closed, the date is that of the newest log entry, and the status tells that it is open.
+screening (M500–M504) and disposal (M450–M453). The schema is one for extracts of closed periods and demands dates of
+closing: of what is not closed, the date is that of the newest log entry, and the status tells that it is open.
 """
 
 from __future__ import annotations

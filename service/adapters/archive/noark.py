@@ -1,7 +1,7 @@
 """What an agreement is in Noark 5: one journalpost a version, and under it its documents in all variants and formats.
 
 Both `arkivmelding.xml` (what is handed in) and `arkivstruktur.xml` (the whole of the metadata, with checksums,
-signatures, disposal and screening) are written from this. M700 and the like are numbers of Noark 5's metadata catalogue.
+signatures, disposal and screening) are written from this. M700 and the like are of Noark 5's metadata catalogue.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import stat
@@ -18,7 +19,7 @@ from typing import IO, Final, Protocol
 from lxml import etree
 
 from service.adapters.archive.mets import METS, XLINK
-from service.adapters.archive.xml import parse
+from service.adapters.archive.xml import MOST, parse
 from service.errors import PackageRefused
 
 __all__ = ["Package", "find_packages", "open_package"]
@@ -29,6 +30,8 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SUM: Final = re.compile(r"([0-9a-f]{64})  (\S+)")
 _METS: Final = "METS.xml"
 _MOST_FILES: Final = 200_000
+_MOST_BYTES: Final = 1 << 30
+"""Of one file; what Signert writes is far smaller."""
 
 
 class _Source(Protocol):
@@ -70,31 +73,34 @@ class _Folder:
 
 class _Tar:
     def __init__(self, path: Path, package_id: str) -> None:
+        self._path = path
         try:
-            self._tar = tarfile.open(path, "r:")  # noqa: SIM115 (as long as the package)
-            self._members = dict(self._list(package_id))
-        except (tarfile.TarError, EOFError) as exc:
+            with tarfile.open(path, "r:") as tar:
+                self._members = dict(self._list(tar, package_id))
+        except (tarfile.TarError, EOFError, ValueError) as exc:
             raise PackageRefused(
                 f"{path.name} is no tar file that can be read ({type(exc).__name__})", code="package_altered"
             ) from exc
-        self.sizes = {path: member.size for path, member in self._members.items()}
+        self.sizes = {path: size for path, (_, size) in self._members.items()}
 
-    def _list(self, package_id: str) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    def _list(self, tar: tarfile.TarFile, package_id: str) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Paths, and where in the tar file their bytes begin and how many they are."""
         seen: set[str] = set()
-        for member in self._tar:
+        for member in tar:
             _check_path(member.name)
-            if not member.isreg():
-                raise _unsafe(member.name, "is no file")
+            if not member.isreg() or member.issparse():
+                raise _unsafe(member.name, "is no plain file")
             root, _, path = member.name.partition("/")
             if root != package_id or not path or path in seen:
                 raise _unsafe(member.name, "is twice in the tar file, or outside the package's folder")
             seen.add(path)
-            yield path, member
+            yield path, (member.offset_data, member.size)
 
     def open(self, path: str) -> IO[bytes]:
-        file = self._tar.extractfile(self._members[path])
-        assert file is not None
-        return file
+        start, size = self._members[path]
+        with self._path.open("rb") as file:
+            file.seek(start)
+            return io.BytesIO(file.read(size))
 
 
 @dataclass(frozen=True)
@@ -219,6 +225,8 @@ def _open(path: Path) -> Package:
 def _mets(source: _Source, path: str) -> etree._Element:
     if path not in source.sizes:
         raise PackageRefused(f"{path} is missing in the package", code="package_incomplete")
+    if source.sizes[path] > MOST:
+        raise _unsafe(path, f"has more than {MOST} bytes")
     with source.open(path) as file:
         root = parse(file.read(), path)
     if root.tag != f"{{{METS}}}mets":
@@ -255,6 +263,8 @@ def _check_files(source: _Source, listed: list[_Listed]) -> None:
                 code="package_incomplete",
                 remedy="Copy the package anew, or export it again.",
             )
+        if file.size > _MOST_BYTES:
+            raise _unsafe(file.path, f"has more than {_MOST_BYTES} bytes")
         if source.sizes[file.path] != file.size:
             raise _altered(file.path, "has not the length that is listed")
         with source.open(file.path) as opened:

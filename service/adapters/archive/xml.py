@@ -10,10 +10,10 @@ from lxml import etree
 
 from service.errors import PackageRefused
 
-__all__ = ["XSI", "child", "identifier", "parse", "root", "to_bytes"]
+__all__ = ["MOST", "XSI", "child", "identifier", "parse", "root", "to_bytes"]
 
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
-_MOST: Final = 64 * 1024 * 1024
+MOST: Final = 64 * 1024 * 1024
 """Bytes of an XML file that is read: a METS of a hundred thousand files."""
 _NAMESPACE: Final = uuid.UUID("5f0c9a1e-98f5-5a6b-8d7b-2b6c0a4f7d13")
 """For ids that are derived, so that the same agreement gives the same package."""
@@ -51,8 +51,8 @@ def parse(body: bytes, where: str) -> etree._Element:
 
     Nothing outside the file is ever read. `where` is the file's path in the package, for the error.
     """
-    if len(body) > _MOST:
-        raise PackageRefused(f"{where} has more than {_MOST} bytes", code="package_unsafe")
+    if len(body) > MOST:
+        raise PackageRefused(f"{where} has more than {MOST} bytes", code="package_unsafe")
     if b"\0" in body or b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise PackageRefused(
             f"{where} has a document type declaration, or is not in UTF-8",
