@@ -1,7 +1,7 @@
 """How fast agreements go to archive packages and come back: `python benchmarks/export.py [--agreements 100]`.
 
-One agreement is signed for real; the others are copies of it, each with an id and a log of its own. Directory stores and
-packages are on one disk, in a temporary folder.
+One agreement is signed for real; the others are copies of it, each with an id and a log of its own. Directory stores
+and packages are on one disk, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
 
         def export(name: str, *, tar: bool = False) -> None:
             began = time.perf_counter()
-            results = exported(store, folder / name.split()[0], tar=tar)
+            results = exported(store, folder / name.split(maxsplit=1)[0], tar=tar)
             took = time.perf_counter() - began
             size = sum(r.bytes for r in results) / 2**20
             states = {r.state for r in results}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from lxml import etree
 
-from service.adapters.archive import SipWriter, open_package
+from service.adapters.archive import Creator, SipWriter, open_package
 from service.bootstrap import open_catalogue, system_clock
 from service.config import load_settings
 from service.domain.ports import ObjectStore
@@ -25,17 +26,22 @@ DATA = "representations/archive/data/"
 
 
 def exported(
-    store: ObjectStore, folder: Path, ids: Iterable[str] = (), *, tar: bool = False
+    store: ObjectStore,
+    folder: Path,
+    ids: Iterable[str] = (),
+    *,
+    tar: bool = False,
+    creator: Creator | None = None,
 ) -> list[Exported]:
     """What becomes of each agreement, or of these."""
     ledger = Ledger(store, system_clock())
-    with SipWriter(folder, tar=tar) as writer:
+    with SipWriter(folder, tar=tar, creator=creator) as writer:
         chosen = select(ledger, Selection(tuple(ids)))
         return list(export(ledger, open_catalogue(load_settings({})), writer, list(chosen)))
 
 
-def write_packages(store: ObjectStore, folder: Path, *, tar: bool = False) -> Path:
-    results = exported(store, folder, tar=tar)
+def write_packages(store: ObjectStore, folder: Path, **how: Any) -> Path:
+    results = exported(store, folder, **how)
     assert {r.state for r in results} == {State.WRITTEN}
     return folder
 

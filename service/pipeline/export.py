@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from service.domain.agreement import Agreement, Version
 from service.domain.archive import Chapter, Dossier, contents
 from service.domain.folding import fold
 from service.domain.log import Entry, timestamp
-from service.errors import LogCorrupt, NotFound, SignertError
+from service.errors import LogCorrupt, NotFound, SignertError, TemplateError
 from service.pipeline.fsck.agreements import read_claim
 from service.pipeline.fsck.reading import FOLD_FAULTS, named_blobs
-from service.pipeline.ledger import Ledger
+from service.pipeline.ledger import Ledger, blob_key
 from service.pipeline.services import Catalogue
 
 __all__ = [
@@ -35,6 +36,10 @@ __all__ = [
     "is_claim",
     "select",
 ]
+
+
+_CHECKSUM: Final = "store_checksum"
+"""What a store says of one object that is not what was written there."""
 
 
 class Packager(Protocol):
@@ -115,18 +120,19 @@ def export(
         try:
             yield _export(ledger, templates, packager, agreement_id)
         except SignertError as exc:
-            if exc.code == "output" or exc.retryable:
+            if exc.code == "output" or (exc.retryable and exc.code != _CHECKSUM):
                 raise
             yield Exported(agreement_id, State.FAILED, error=exc)
 
 
 def _export(ledger: Ledger, templates: Catalogue, packager: Packager, agreement_id: str) -> Exported:
     entries = ledger.read(agreement_id)
+    agreement = agreement_of(entries)
     if packager.head_of(agreement_id) == entries[-1].sha256:
         return Exported(agreement_id, State.UNCHANGED)
-    dossier = _dossier(ledger, templates, entries)
+    dossier = _dossier(ledger, templates, agreement, entries)
     bodies = {entry.key: entry.body for entry in entries}
-    files, size = packager.write(dossier, lambda key: _read(ledger, dossier.agreement, bodies, key))
+    files, size = packager.write(dossier, lambda key: bodies.get(key) or _read(ledger, agreement, key))
     return Exported(agreement_id, State.WRITTEN, files, size)
 
 
@@ -148,36 +154,41 @@ def blobs_of(entry: Entry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in named_blobs(entry) if key.startswith(root)))
 
 
-def _dossier(ledger: Ledger, templates: Catalogue, entries: Sequence[Entry]) -> Dossier:
-    agreement = agreement_of(entries)
+def _dossier(ledger: Ledger, templates: Catalogue, agreement: Agreement, entries: Sequence[Entry]) -> Dossier:
     names = {entry.seq: blobs_of(entry) for entry in entries}
     return Dossier(
         agreement,
         entries,
-        [_chapter(ledger, templates, agreement.id, version) for version in agreement.versions],
+        [_chapter(ledger, templates, agreement, version) for version in agreement.versions],
         contents(agreement, entries, names),
         names,
     )
 
 
-def _chapter(ledger: Ledger, templates: Catalogue, agreement_id: str, version: Version) -> Chapter:
-    data = ledger.get_json(agreement_id, version.input_sha256)
-    report = ledger.get_json(agreement_id, version.report_sha256) if version.report_sha256 else None
-    return Chapter(version, _title(ledger, templates, agreement_id, version), data, report)
+def _chapter(ledger: Ledger, templates: Catalogue, agreement: Agreement, version: Version) -> Chapter:
+    data = _read_json(ledger, agreement, version.input_sha256)
+    report = _read_json(ledger, agreement, version.report_sha256) if version.report_sha256 else None
+    return Chapter(version, _title(ledger, templates, agreement, version), data, report)
 
 
-def _title(ledger: Ledger, templates: Catalogue, agreement_id: str, version: Version) -> str:
-    """As the receipt has it, for what was archived; else as the template has it."""
+def _title(ledger: Ledger, templates: Catalogue, agreement: Agreement, version: Version) -> str:
+    """As the receipt has it, for what was archived; else the template's title, or its name when it is not at hand."""
     if version.receipt_sha256:
-        receipt: Mapping[str, Any] = ledger.get_json(agreement_id, version.receipt_sha256)
-        return str(receipt["agreement"]["title"])
-    return templates.get(version.template, version.template_version, version.language).title
+        return str(_read_json(ledger, agreement, version.receipt_sha256)["agreement"]["title"])
+    try:
+        return templates.get(version.template, version.template_version, version.language).title
+    except TemplateError:
+        return version.template
 
 
-def _read(ledger: Ledger, agreement: Agreement, entries: Mapping[str, bytes], key: str) -> bytes:
-    """An object of the agreement, checked. Raises `NotFound`, `StoreError` for what is lost or altered."""
-    if key in entries:
-        return entries[key]
+def _read_json(ledger: Ledger, agreement: Agreement, sha256: str) -> Mapping[str, Any]:
+    found = json.loads(_read(ledger, agreement, blob_key(agreement.id, sha256, "json")))
+    assert isinstance(found, dict)
+    return found
+
+
+def _read(ledger: Ledger, agreement: Agreement, key: str) -> bytes:
+    """A blob or a claim of the agreement, checked. Raises `NotFound`, and `object_altered` for what is."""
     try:
         body = ledger.store.get(key)
     except NotFound as exc:

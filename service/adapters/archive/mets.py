@@ -72,7 +72,9 @@ class _Document:
     def id(self, *parts: str) -> str:
         return f"uuid-{identifier(self.scope, self.name, *parts)}"
 
-    def header(self, at: str, software: str, document_id: str, reference: str) -> None:
+    def header(
+        self, at: str, software: str, document_id: str, reference: str, creator: tuple[str, str] | None
+    ) -> None:
         header = child(self.root, "metsHdr", attributes={"CREATEDATE": at, "LASTMODDATE": at})
         header.set("RECORDSTATUS", "NEW")
         header.set(f"{{{_CSIP}}}OAISPACKAGETYPE", "SIP")
@@ -81,6 +83,10 @@ class _Document:
         )
         child(agent, "name", "Signert")
         child(agent, "note", software, {f"{{{_CSIP}}}NOTETYPE": "SOFTWARE VERSION"})
+        if creator:
+            archivist = child(header, "agent", attributes={"ROLE": "ARCHIVIST", "TYPE": "ORGANIZATION"})
+            child(archivist, "name", creator[1])
+            child(archivist, "note", creator[0], {f"{{{_CSIP}}}NOTETYPE": "IDENTIFICATIONCODE"})
         child(header, "altRecordID", reference, {"TYPE": "REFERENCECODE"})
         child(header, "metsDocumentID", document_id)
 
@@ -164,14 +170,16 @@ def package_mets(
     software: str,
     head: str,
     reference: str,
+    creator: tuple[str, str] | None,
     descriptive: Sequence[tuple[Described, str]],
     preservation: Sequence[Described],
     groups: Sequence[Group],
 ) -> bytes:
     """The METS of the package. `descriptive` has each file with the name of its kind of metadata; `head` is the
-    SHA-256 of the newest log entry, by which a later export sees whether anything has changed."""
+    SHA-256 of the newest log entry, by which a later export sees whether anything has changed; `creator` is the id and
+    name of the organisation whose archive it is."""
     document = _Document(package_id, package_id, f"Agreement {package_id}")
-    document.header(at, software, head, reference)
+    document.header(at, software, head, reference, creator)
     described = [
         document.metadata(
             child(document.root, "dmdSec"),
@@ -202,7 +210,7 @@ def representation_mets(
     files: Sequence[Described],
 ) -> bytes:
     document = _Document(package_id, name, f"Representation {name} of agreement {package_id}")
-    document.header(at, software, head, reference)
+    document.header(at, software, head, reference, None)
     section = child(document.root, "amdSec", attributes={"ID": document.id("amdSec")})
     kept = [
         document.metadata(child(section, "digiprovMD"), file, {"MDTYPE": "OTHER", "OTHERMDTYPE": kind})

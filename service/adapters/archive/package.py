@@ -155,6 +155,10 @@ class _Writing:
         return metadata.version("signert")
 
     @property
+    def _organisation(self) -> tuple[str, str] | None:
+        return None if self._creator == Creator() else (self._creator.id, self._creator.name)
+
+    @property
     def _reference(self) -> str:
         agreement = self._dossier.agreement
         return f"{agreement.case_system}/{agreement.case_reference}"
@@ -192,7 +196,8 @@ class _Writing:
         ]
         body = package_mets(
             dossier.id, at=dossier.head.at, software=self._software, head=dossier.head.sha256,
-            reference=self._reference, descriptive=descriptive, preservation=preservation, groups=groups,
+            reference=self._reference, creator=self._organisation, descriptive=descriptive,
+            preservation=preservation, groups=groups,
         )  # fmt: skip
         self._put("METS.xml", body)
 
