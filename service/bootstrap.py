@@ -14,7 +14,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from service.errors import ConfigurationError, RenderFailed
 from service.transport import Broker
 
 if TYPE_CHECKING:
+    from service.adapters.archive import Package, SipWriter
     from service.adapters.s3 import S3Store
     from service.adapters.templates import Catalogue
     from service.adapters.templates.checks import Tools
@@ -56,6 +57,7 @@ __all__ = [
     "open_checks",
     "open_checkup",
     "open_login",
+    "open_packages",
     "open_preview",
     "open_pseudonyms",
     "open_services",
@@ -63,6 +65,7 @@ __all__ = [
     "open_tokens",
     "open_trust",
     "open_workshop",
+    "package_writer",
     "page_pictures",
     "read_certificates",
     "read_structure",
@@ -235,6 +238,20 @@ def read_structure(pdf: bytes) -> Sequence[Block]:
     from service.adapters.pdf import structure
 
     return structure(pdf)
+
+
+def package_writer(folder: Path, *, tar: bool, creator: tuple[str, str] | None) -> SipWriter:
+    """Writes archive packages to `folder`; `creator` is the archive creator's id and name."""
+    from service.adapters.archive import Creator, SipWriter
+
+    return SipWriter(folder, tar=tar, creator=Creator(*creator) if creator else None)
+
+
+def open_packages(paths: Sequence[Path]) -> list[tuple[Path, Callable[[], Package]]]:
+    """The archive packages at these paths, and what opens and checks each. Raises `PackageRefused`."""
+    from service.adapters.archive import find_packages, open_package
+
+    return [(path, partial(open_package, path)) for given in paths for path in find_packages(given)]
 
 
 @contextlib.contextmanager

@@ -207,3 +207,9 @@ class LoginFailed(SignertError):
     """A login that did not come to a good end: begun again, it may."""
 
     code = "login_failed"
+
+
+class PackageRefused(SignertError):
+    """An archive package is not whole, was altered, or would do harm: nothing of it is taken in."""
+
+    code = "package_refused"

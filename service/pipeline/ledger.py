@@ -134,6 +134,10 @@ class Ledger:
             return None
         return sha256
 
+    def restore(self, key: str, body: bytes, *, archived: bool, until: datetime | None = None) -> None:
+        """Store an object of an archive package under its own key. Raises `AlreadyExists`."""
+        self.store.create(key, body, retain_until=self._retained(until) if archived else None)
+
     def retain(self, key: str, until: datetime | None = None) -> None:
         """Ask the store to keep what is there already as long as log entries."""
         if last := self._retained(until):

@@ -6,6 +6,7 @@
     follow_up    follow-up
     finding      find, versions, reindex
     disposal     disposal list, approve; erase
+    export       export, import
     operations   worker, sweep, fsck, doctor
     renewals     renew
     serving      serve, access-log
@@ -31,6 +32,7 @@ from service.entrypoints.cli import (
     agreements,
     amendments,
     disposal,
+    export,
     finding,
     follow_up,
     operations,
@@ -70,6 +72,7 @@ for _command in (
     *disposal.COMMANDS,
     *finding.COMMANDS,
     *operations.COMMANDS,
+    *export.COMMANDS,
     *renewals.COMMANDS,
     *serving.COMMANDS,
     quarantine.GROUP,

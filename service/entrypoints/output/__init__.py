@@ -8,6 +8,7 @@ One module for each thing that is spoken of:
     doctor       what a check-up found
     disposal     what may be erased, and what was
     operations   a whole store: what a sweep did, what a check found
+    archive      archive packages: what was exported, what was taken in
     quarantine   refused messages, and those that were sent again
     renewals     when agreements are renewed, and what was
     catalogue    the templates at hand and their faults
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 from service.entrypoints.output.access import access_log
 from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
+from service.entrypoints.output.archive import exported, imported
 from service.entrypoints.output.catalogue import (
     differences,
     findings,
@@ -57,10 +59,12 @@ __all__ = [
     "erased",
     "error",
     "examination",
+    "exported",
     "findings",
     "follow_up",
     "found",
     "history",
+    "imported",
     "kept_list",
     "kept_message",
     "link",
