@@ -48,7 +48,7 @@ def write_packages(store: ObjectStore, folder: Path, **how: Any) -> Path:
 
 def taken_in(store: ObjectStore, package: Path) -> Imported:
     clock = system_clock()
-    return import_package(Ledger(store, clock), Workbook(store, clock), open_package(package))
+    return import_package(Ledger(store, clock), Workbook(store, clock), None, open_package(package))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -413,5 +413,10 @@ class Agreement:
             else None
         )
 
+    @property
+    def kept_until(self) -> datetime | None:
+        """Until when nobody is to remove any of it; None where nothing asks for that."""
+        return max((v.kept_until for v in self.versions if v.kept_until), default=None)
+
     def version(self, number: int) -> Version | None:
         return self.versions[number - 1] if 1 <= number <= len(self.versions) else None

@@ -115,7 +115,7 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
             try:
                 draft = _attempt(services, agreement, step)
                 number = draft.version or agreement.current.number
-                until = agreement.current.kept_until
+                until = agreement.kept_until
                 added = [ledger.append(agreement.id, agreement.head, draft, version=number, until=until)]
             except Raced:
                 added = ledger.read_after(agreement.head)

@@ -19,6 +19,7 @@ from service.domain.agreement import Agreement, Version
 from service.domain.archive import Chapter, Dossier, contents
 from service.domain.folding import fold
 from service.domain.log import Entry, timestamp
+from service.domain.places import Found
 from service.errors import LogCorrupt, NotFound, SignertError, TemplateError
 from service.pipeline.fsck.agreements import read_claim
 from service.pipeline.fsck.reading import FOLD_FAULTS, named_blobs
@@ -87,8 +88,8 @@ def select(ledger: Ledger, wanted: Selection) -> Iterator[str]:
         yield from dict.fromkeys(wanted.ids)
         return
     if wanted.case:
-        prefix = f"index/case/{'/'.join(wanted.case)}/"
-        candidates: Iterable[str] = (key.removeprefix(prefix) for key in ledger.store.list(prefix))
+        keys = ledger.store.list(f"index/case/{'/'.join(wanted.case)}/")
+        candidates: Iterable[str] = sorted(found.agreement_id for found in map(Found.parse, keys) if found)
     else:
         keys = ledger.store.list("agreements/")
         candidates = (found for found, _ in itertools.groupby(keys, lambda key: f"{key}/".split("/")[1]))
@@ -130,6 +131,12 @@ def _export(ledger: Ledger, templates: Catalogue, packager: Packager, agreement_
     agreement = agreement_of(entries)
     if packager.head_of(agreement_id) == entries[-1].sha256:
         return Exported(agreement_id, State.UNCHANGED)
+    if agreement.erasure:
+        raise SignertError(
+            f"the content of agreement {agreement_id} is erased",
+            code="erased",
+            remedy="Leave it out: what is left are its log and the sealed record of the erasure.",
+        )
     dossier = _dossier(ledger, templates, agreement, entries)
     bodies = {entry.key: entry.body for entry in entries}
     files, size = packager.write(dossier, lambda key: bodies.get(key) or _read(ledger, agreement, key))

@@ -7,7 +7,6 @@ finishes.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +16,11 @@ from typing import Final, Protocol
 from service.domain.agreement import Agreement
 from service.domain.archive import claim_key
 from service.domain.log import Entry, check_chain
+from service.domain.pseudonyms import Pseudonyms
 from service.domain.steps import next_step, wakes
 from service.errors import AlreadyExists, LogCorrupt, NotFound, PackageRefused
 from service.pipeline.export import agreement_of, blobs_of, is_claim
+from service.pipeline.index import index
 from service.pipeline.ledger import Ledger
 from service.pipeline.work import Workbook
 
@@ -84,7 +85,9 @@ def check_package(package: ArchivePackage) -> Imported:
     return _told(checked, Outcome.CHECKED, 0)
 
 
-def import_package(ledger: Ledger, workbook: Workbook, package: ArchivePackage) -> Imported:
+def import_package(
+    ledger: Ledger, workbook: Workbook, pseudonyms: Pseudonyms | None, package: ArchivePackage
+) -> Imported:
     """Take the agreement into the store, and enter it in the index.
 
     One that is not at rest, or has something ahead of it, gets a work marker: the next sweep goes on with it.
@@ -99,13 +102,13 @@ def import_package(ledger: Ledger, workbook: Workbook, package: ArchivePackage) 
             raise _differs(key)
     missing = [key for key in checked.blobs if key not in there]
     missing += [key for key in checked.claims if not _is_there(ledger, package, key)]
-    archived = _archived(agreement)
+    archived, until = _archived(agreement), agreement.kept_until
     for key in missing:
-        _create(ledger, key, package.read(key), archived=key.partition(".")[0] in archived)
+        _create(ledger, key, package.read(key), archived=key.partition(".")[0] in archived, until=until)
     for entry in entries[had:]:
-        _create(ledger, entry.key, entry.body, archived=True)
+        _create(ledger, entry.key, entry.body, archived=True, until=until)
     added = len(missing) + len(entries) - had
-    _index(ledger, agreement)
+    index(ledger.store, pseudonyms, agreement)
     if added and _has_something_ahead(agreement):
         workbook.begin(agreement.id, _RUN, since=len(entries))
     return _told(checked, Outcome.IMPORTED if added else Outcome.UNCHANGED, added)
@@ -225,18 +228,12 @@ def _archived(agreement: Agreement) -> frozenset[str]:
     return frozenset(found)
 
 
-def _create(ledger: Ledger, key: str, body: bytes, *, archived: bool) -> None:
+def _create(ledger: Ledger, key: str, body: bytes, *, archived: bool, until: datetime | None) -> None:
     try:
-        ledger.restore(key, body, archived=archived)
+        ledger.restore(key, body, archived=archived, until=until)
     except AlreadyExists:
         if ledger.store.get(key) != body:
             raise _differs(key) from None
-
-
-def _index(ledger: Ledger, agreement: Agreement) -> None:
-    key = f"index/case/{agreement.case_system}/{agreement.case_reference}/{agreement.id}"
-    with contextlib.suppress(AlreadyExists):
-        ledger.store.create(key, b"")
 
 
 def _has_something_ahead(agreement: Agreement) -> bool:

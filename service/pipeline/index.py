@@ -81,6 +81,8 @@ def card_of(
     Without `pseudonyms`, people are only known as `before` knows them.
     """
     version = agreement.in_force or agreement.current
+    if agreement.erasure:
+        before = None  # what it knew of people goes with the content
     organisations: set[str] = set(before.organisations) if before else set()
     parties: set[str] = set(before.parties) if before else set()
     employer = before.summary.organisation if before else None
@@ -88,7 +90,7 @@ def card_of(
     read = before.read if before else 0
     if pseudonyms and key_id != pseudonyms.key_id:
         parties, read, key_id = set(), 0, pseudonyms.key_id
-    for each in agreement.versions[read:]:
+    for each in () if agreement.erasure else agreement.versions[read:]:
         people = _parties(store, agreement.id, each)
         numbers = {
             role: people[role]["organisation"]["number"] for role in _WITH_ORGANISATION if role in people

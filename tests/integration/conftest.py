@@ -11,11 +11,11 @@ import pytest
 from service.domain.folding import fold
 from service.pipeline.ledger import blob_key
 from tests.agreements import Running, running_services
+from tests.archived import Archived, archived
 from tests.fakes import EventList
+from tests.packages import write_packages
 from tests.pagesite import PageSite, Served, serve
 from tests.pagesite import page_site as make_page_site
-from tests.archived import Archived, archived
-from tests.packages import write_packages
 
 
 @pytest.fixture(scope="session")

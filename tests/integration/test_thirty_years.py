@@ -4,27 +4,22 @@ SHA-256 and P-256 are retired, and agreements are renewed by what stands under `
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.domain.agreement import SEAL, Agreement, Status
+from service.domain.agreement import Agreement, Status
 from service.domain.folding import fold
 from service.pipeline.archive import check_against_log, validate_version
 from service.pipeline.drive import Rest, drive
-from service.pipeline.fsck import StoreCheck
 from service.pipeline.intake import receive
-from service.pipeline.renewal_chain import judge_seals, sealed_receipts
 from service.pipeline.services import Keys, Services
 from service.pipeline.sweep import sweep
-from service.schemas import event_schema
 from signing import AlgorithmPolicy, Credential, EvidenceCollector, TimestampClient, TrustStore, validate
 from tests.agreements import Running, command
 from tests.fakes import EventList, ManualClock, MemoryStore

@@ -17,6 +17,8 @@ from service.domain.agreement import Status, Version
 from service.domain.appearance import full_name
 from service.domain.archive import Chapter, Dossier, Holding, Kind
 from service.domain.presentation.documents import is_protected
+from service.domain.retention import Disposal as Retained
+from service.domain.retention import Retention
 
 __all__ = [
     "BY",
@@ -46,7 +48,7 @@ class Creator:
 
 @dataclass(frozen=True)
 class Disposal:
-    """Kassasjon (M450–M453). `years` count from the agreement's end."""
+    """Kassasjon (M450–M453) where the template says nothing of it. `years` count from the agreement's end."""
 
     decision: str = "Vurderes senere"
     authority: str = "Arkivlova; fastsettes i virksomhetens bevarings- og kassasjonsplan"
@@ -213,6 +215,7 @@ def case_of(dossier: Dossier, holdings: Sequence[Holding], *, data_path: str, di
     ends = str(data.get("period", {}).get("end") or dossier.head.at[:10])
     records = tuple(_record(dossier, c, by_place, data_path, protected) for c in dossier.chapters)
     measure = str(data.get("measure", ""))
+    kept = agreement.retention
     return Case(
         system_id=identifier("case", system, reference),
         case_id=reference,
@@ -228,11 +231,24 @@ def case_of(dossier: Dossier, holdings: Sequence[Holding], *, data_path: str, di
         measure=measure,
         measure_name=MEASURES.get(measure, measure) or "Tiltak",
         message_id=identifier("message", dossier.id, dossier.head.sha256),
-        disposed_on=_later(ends, disposal.years),
+        disposed_on=kept.until if kept else _later(ends, disposal.years),
         parts=_parts(dossier.id, data, protected),
         records=records,
-        disposal=disposal,
+        disposal=_disposal(kept, ends) if kept else disposal,
     )
+
+
+_DECISIONS: Final = {
+    Retained.KEEP: "Bevares",
+    Retained.DISPOSE: "Kasseres",
+    Retained.REVIEW: "Vurderes senere",
+}
+"""M450."""
+
+
+def _disposal(kept: Retention, ends: str) -> Disposal:
+    """As the agreement's template has it."""
+    return Disposal(_DECISIONS[kept.disposal], kept.authority, int(kept.until[:4]) - int(ends[:4]))
 
 
 def _is_over(dossier: Dossier) -> bool:

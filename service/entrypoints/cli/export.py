@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from service.bootstrap import open_catalogue, open_packages, open_store, package_writer, system_clock
+from service.bootstrap import (
+    find_pseudonyms,
+    open_catalogue,
+    open_packages,
+    open_store,
+    package_writer,
+    system_clock,
+)
 from service.domain.periods import OSLO
 from service.entrypoints import output
 from service.entrypoints.cli.shared import (
@@ -118,10 +126,8 @@ def import_(load: LoadSettings, paths: tuple[Path, ...], check: bool, as_json: b
         settings = load()
         retention = timedelta(days=settings.retention_days) if settings.retention_days else None
         ledger = Ledger(open_store(settings), system_clock(), retention)
-        workbook = open_workbook(ledger)
-        failed = output.imported(
-            open_packages(paths), lambda package: import_package(ledger, workbook, package), as_json=as_json
-        )
+        take_in = partial(import_package, ledger, open_workbook(ledger), find_pseudonyms(settings))
+        failed = output.imported(open_packages(paths), take_in, as_json=as_json)
     raise SystemExit(EXIT_FAILED if failed else 0)
 
 
