@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from service.adapters.templates import Catalogue
     from service.adapters.templates.checks import Tools
     from service.adapters.templates.workshop import Workshop
+    from service.pipeline.deliver import Mailer
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
@@ -252,6 +253,23 @@ def _sender_policy(settings: Settings) -> SenderPolicy:
     )
 
 
+def _mailer(settings: Settings) -> Mailer:
+    from service.adapters.mail import Smtp
+
+    if settings.smtp is None:
+        raise ConfigurationError("there is no mail server", remedy="Set SIGNERT_SMTP.")
+    password = None
+    if settings.smtp_password_file:
+        try:
+            password = settings.smtp_password_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigurationError(
+                f"SIGNERT_SMTP_PASSWORD_FILE: {settings.smtp_password_file} cannot be read",
+                remedy="Name a file with the password.",
+            ) from None
+    return Smtp(settings.smtp, user=settings.smtp_user, password=password, ca=settings.smtp_ca)
+
+
 def read_certificates(path: Path) -> Sequence[bytes]:
     """The certificates of a PEM file, as DER. Raises `SigningError`."""
     from signing import load_certificates
@@ -299,7 +317,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
 
     Everything that was opened is closed with the context. Raises `ConfigurationError`.
     """
-    from service.pipeline.services import Services
+    from service.pipeline.services import CopyPolicy, Services
 
     with contextlib.ExitStack() as stack:
 
@@ -344,5 +362,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             inspect_scan=_inspect_scan,
             follow_up_days=settings.follow_up_days,
             pseudonyms=open_pseudonyms(settings),
+            copies=CopyPolicy(settings.public_url, settings.mail_from) if settings.public_url else None,
+            open_mailer=(lambda: _mailer(settings)) if Capability.DELIVER in can else None,
             abandoned_after=timedelta(seconds=settings.abandoned_after),
         )
