@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from service.adapters.tokens import Tokens
     from service.adapters.tokens.login import LoginProvider
     from service.pipeline import doctor
+    from service.pipeline.deliver import Mailer
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
@@ -413,6 +414,23 @@ def _sender_policy(settings: Settings) -> SenderPolicy:
     )
 
 
+def _mailer(settings: Settings) -> Mailer:
+    from service.adapters.mail import Smtp
+
+    if settings.smtp is None:
+        raise ConfigurationError("there is no mail server", remedy="Set SIGNERT_SMTP.")
+    password = None
+    if settings.smtp_password_file:
+        try:
+            password = settings.smtp_password_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigurationError(
+                f"SIGNERT_SMTP_PASSWORD_FILE: {settings.smtp_password_file} cannot be read",
+                remedy="Name a file with the password.",
+            ) from None
+    return Smtp(settings.smtp, user=settings.smtp_user, password=password, ca=settings.smtp_ca)
+
+
 def read_certificates(path: Path) -> Sequence[bytes]:
     """The certificates of a PEM file, as DER. Raises `SigningError`."""
     from signing import load_certificates
@@ -521,7 +539,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
 
     Everything that was opened is closed with the context. Raises `ConfigurationError`.
     """
-    from service.pipeline.services import Services
+    from service.pipeline.services import CopyPolicy, Services
 
     with contextlib.ExitStack() as stack:
         can = settings.capabilities
@@ -541,6 +559,8 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             unsigned_days=settings.unsigned_days,
             renew_before=timedelta(days=settings.renew_before_days),
             pseudonyms=find_pseudonyms(settings),
+            copies=CopyPolicy(settings.public_url, settings.mail_from) if settings.public_url else None,
+            open_mailer=(lambda: _mailer(settings)) if Capability.DELIVER in can else None,
             abandoned_after=timedelta(seconds=settings.abandoned_after),
             revocation_grace=settings.revocation_grace,
         )

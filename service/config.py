@@ -36,6 +36,8 @@ _OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+\Z")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6}/(second|minute|hour)\Z")
 _RATE_FORM: Final = "must be like 300/minute"
 _RATE_STORE: Final = re.compile(r"memory://\Z|rediss?://.+")
+_SMTP: Final = re.compile(r"smtps?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+_SMTP_FORM: Final = "must be smtp://host:port or smtps://host:port, without user and password"
 _TRUST_LISTS: Final = (*KeyPlace, "timestamps")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
@@ -84,6 +86,12 @@ class Settings:
     """Days before the end of what proves a version that it is renewed, at the soonest after half of the time."""
     pseudonym_key_file: Path | None
     """The key of pseudonyms, by which the index and the access log know people."""
+    smtp: str | None
+    """The mail server that sends the parties the link to their copies; None for no e-mail."""
+    smtp_user: str | None
+    smtp_password_file: Path | None
+    smtp_ca: Path | None
+    mail_from: str | None
     command_max_age: int
     """Seconds that a signed command may have been on its way."""
     render_timeout: int
@@ -169,6 +177,11 @@ class _SettingsSchema(Schema):
     unsigned_days = fields.Integer(load_default=90, validate=validate.Range(0, 3650))
     renew_before_days = fields.Integer(load_default=365, validate=validate.Range(1, 3650))
     pseudonym_key_file = _PathField(load_default=None)
+    smtp = fields.String(load_default=None, validate=validate.Regexp(_SMTP, error=_SMTP_FORM))
+    smtp_user = fields.String(load_default=None)
+    smtp_password_file = _PathField(load_default=None)
+    smtp_ca = _PathField(load_default=None)
+    mail_from = fields.Email(load_default=None)
     command_max_age = fields.Integer(load_default=86_400, validate=validate.Range(60, 30 * 86_400))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
@@ -229,6 +242,7 @@ class _SettingsSchema(Schema):
         for name, value in s3.items():
             if value and not isinstance(data["store"], S3Location):
                 raise ValidationError("needs SIGNERT_STORE=s3://bucket/prefix", f"s3_{name}")
+        _check_mail(data)
         data["broker"] = _broker(data)
         data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
         data["capabilities"] = frozenset(data["capabilities"])
@@ -237,6 +251,17 @@ class _SettingsSchema(Schema):
         data["trust_lists"] = {str(name): paths for name, paths in anchors.items() if paths}
         data["credentials"] = {role: address for role, address in addresses.items() if address}
         return Settings(**data)
+
+
+def _check_mail(data: Mapping[str, Any]) -> None:
+    for name in ("public_url", "mail_from"):
+        if data["smtp"] and not data[name]:
+            raise ValidationError(f"e-mail needs SIGNERT_{name.upper()}", "smtp")
+    for name in ("smtp_user", "smtp_password_file", "smtp_ca", "mail_from"):
+        if data[name] and not data["smtp"]:
+            raise ValidationError("needs SIGNERT_SMTP=smtps://…", name)
+    if bool(data["smtp_user"]) != bool(data["smtp_password_file"]):
+        raise ValidationError("user and password file go together", "smtp_user")
 
 
 def _broker(data: dict[str, Any]) -> Broker | None:

@@ -23,6 +23,9 @@ __all__ = [
     "Agreement",
     "Answer",
     "Approval",
+    "Channel",
+    "Copy",
+    "CopyOutcome",
     "Declaration",
     "DeclaresFor",
     "Done",
@@ -241,6 +244,33 @@ class Done:
     values_sha256: str | None
 
 
+class Channel(StrEnum):
+    """How a party gets its copy."""
+
+    MAIL = "mail"
+    """The link is sent to the party by e-mail."""
+    LINK = "link"
+    """The link is in the event; whoever reads it tells the party."""
+
+
+class CopyOutcome(StrEnum):
+    SENT = "sent"
+    POSTPONED = "postponed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A party's copy of what all have signed. `next_at` is when it is sent, or tried again."""
+
+    role: str
+    channel: Channel
+    outcome: CopyOutcome | None = None
+    attempts: int = 0
+    at: str | None = None
+    next_at: str | None = None
+
+
 @dataclass(frozen=True)
 class Erasure:
     """That the content was ordered to be erased. The record names all that is erased, and by whose approval."""
@@ -306,6 +336,7 @@ class Version:
     schedule: Schedule | None = None
     """When it is to be renewed; None before it is signed, and where a release without renewal signed it."""
     renewals: tuple[Renewal, ...] = ()
+    copies: tuple[Copy, ...] = ()
 
     @property
     def document(self) -> Revision:

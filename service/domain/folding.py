@@ -26,6 +26,7 @@ from service.domain.agreement import (
     Status,
     Version,
 )
+from service.domain.delivery import fold_copies, fold_delivery
 from service.domain.follow_up import FollowUp
 from service.domain.log import Entry
 from service.domain.renewal import Reason, Renewal, Schedule
@@ -332,6 +333,7 @@ def _signed(version: Version, entry: Entry) -> Version:
         issued_receipt_pdf_sha256=entry.data["receipt_pdf_sha256"],
         signed_at=entry.at,
         schedule=_schedule(entry),
+        copies=fold_copies(entry),
     )
 
 
@@ -422,4 +424,5 @@ _FOLDS = {
     "signed": _signed,
     "renewal-scheduled": _renewal_scheduled,
     "renewed": _renewed,
+    "copy-delivered": fold_delivery,
 }

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from service.domain.agreement import SEAL, Agreement, Method, Party, Status, Version
+from service.domain.delivery import delivery_times, pending_copy
 from service.domain.due import telling, telling_times
 from service.domain.log import timestamp
 
@@ -19,6 +20,8 @@ class Capability(StrEnum):
 
     RENDER = "render"
     SIGN = "sign"
+    DELIVER = "deliver"
+    """Send e-mail: no key and no LibreOffice is needed, but a way out to the mail server."""
 
 
 class StepKind(StrEnum):
@@ -50,6 +53,8 @@ class StepKind(StrEnum):
     """Put a new document timestamp over what the newest one will soon prove no longer."""
     SCHEDULE = "schedule"
     """Find out when a version is to be renewed that was signed before there were renewals."""
+    DELIVER = "deliver"
+    """Send a party the link to its copy."""
 
 
 _RENDERED = {StepKind.RENDER, StepKind.RENDER_RECEIPT}
@@ -75,6 +80,8 @@ class Step:
 
     @property
     def capability(self) -> Capability:
+        if self.kind is StepKind.DELIVER:
+            return Capability.DELIVER
         return Capability.RENDER if self.kind in _RENDERED else Capability.SIGN
 
     def __str__(self) -> str:
@@ -97,6 +104,16 @@ def next_step(agreement: Agreement, now: datetime, *, but: Container[Step] = ())
     """
     if agreement.erasure:
         return None if agreement.erasure.done_at else Step(StepKind.ERASE)
+    if step := _next_of_versions(agreement, now, but):
+        return step
+    # Last of all: a mail server that does not answer must not hold back what is agreed, or is being signed.
+    if found := pending_copy(agreement, timestamp(now)):
+        version, copy = found
+        return Step(StepKind.DELIVER, f"{copy.role}:{version.number}")
+    return None
+
+
+def _next_of_versions(agreement: Agreement, now: datetime, but: Container[Step]) -> Step | None:
     if follow_up := telling(agreement, now):
         # First of all: an amendment that cannot be signed now must not hold back what was agreed before.
         what, item = follow_up
@@ -228,6 +245,7 @@ def wakes(agreement: Agreement) -> list[tuple[str, str]]:
     version = agreement.current
     found = [(moment, "follow") for moment in set(telling_times(agreement))]
     found += {(v.schedule.renew_by, "renew") for v in agreement.versions if v.schedule}
+    found += [(moment, "deliver") for moment in set(delivery_times(agreement))]
     if version.status is not Status.SIGNING:
         return sorted(found)
     end = end_of(version)

@@ -13,6 +13,7 @@ from service.domain.log import Draft, Occurrence, canonical
 from service.domain.renewal import scheduled
 from service.domain.steps import Step
 from service.errors import CredentialMissing, VerificationFailed
+from service.pipeline.deliver import copies_of
 from service.pipeline.ledger import blob_key
 from service.pipeline.protection import protections
 from service.pipeline.scans import missing_scans, retain_scans
@@ -198,7 +199,10 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
     document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     schedule = scheduled(protections(keys, document, final, signature), services.renew_before)
     signed = Occurrence("agreement.signed", _told(agreement.id, version, hashes))
-    return Draft("signed", {**hashes, "renewal": schedule.as_data()}, (signed, *_replaced(version)))
+    data = ledger.get_json(agreement.id, version.input_sha256)
+    copies, available = copies_of(services.copies, agreement, data)
+    told = (signed, *_replaced(version), *available)
+    return Draft("signed", {**hashes, "renewal": schedule.as_data(), **copies}, told)
 
 
 def _retain_all(services: Services, agreement: Agreement) -> None:

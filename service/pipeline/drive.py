@@ -20,7 +20,18 @@ from service.domain.folding import advance, fold
 from service.domain.log import Draft, Entry, timestamp
 from service.domain.steps import UPKEEP, Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, authorization, declare, erase, follow_up, render, renew, sign, waiting
+from service.pipeline import (
+    archive,
+    authorization,
+    declare,
+    deliver,
+    erase,
+    follow_up,
+    render,
+    renew,
+    sign,
+    waiting,
+)
 from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
@@ -60,6 +71,7 @@ _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.ERASE: erase.erase_content,
     StepKind.RENEW: renew.renew_version,
     StepKind.SCHEDULE: renew.schedule_version,
+    StepKind.DELIVER: deliver.deliver_copy,
 }
 
 

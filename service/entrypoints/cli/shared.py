@@ -88,7 +88,7 @@ class OneProcess:
                 raise SignertError(
                     f"the next step needs the capability '{outcome.capability}'",
                     code="capability_missing",
-                    remedy="Set SIGNERT_CAPABILITIES=render,sign, or use `signert submit` and workers.",
+                    remedy="Set SIGNERT_CAPABILITIES=render,sign,deliver, or use `signert submit` and workers.",
                 )
             agreement_id, run = self._waiting.popleft()
             found = services.workbook.find(agreement_id, run)
