@@ -310,6 +310,7 @@ class TimestampClient:
         intact, valid = generic_cms.validate_sig_integrity(signer, authority, "tst_info", hashed)
         if not (intact and valid):
             raise _Refused("the token's signature does not verify")
+        _check_named(signer, authority)
         time = info["gen_time"].native
         if not authority.not_valid_before <= time <= authority.not_valid_after:
             raise _Refused("the authority's certificate is not valid at its own time")
@@ -331,3 +332,17 @@ class TimestampClient:
             seconds = accuracy["seconds"].native or 0
             if timedelta(seconds=seconds) > CLOCK_TOLERANCE:
                 raise _Refused(f"it calls its time accurate to {seconds} s only")
+
+
+def _check_named(signer: cms.SignerInfo, authority: x509.Certificate) -> None:
+    """That the signed attributes name the certificate, by ESSCertID or ESSCertIDv2 (RFC 3161 2.4.2, RFC 5816)."""
+    for attribute in signer["signed_attrs"]:
+        kind = attribute["type"].native
+        if kind not in ("signing_certificate", "signing_certificate_v2"):
+            continue
+        named = attribute["values"][0]["certs"][0]
+        second = kind == "signing_certificate_v2"
+        algorithm = named["hash_algorithm"]["algorithm"].native if second else "sha1"
+        if named["cert_hash"].native == hashlib.new(algorithm, authority.dump()).digest():
+            return
+    raise _Refused("the token does not name its certificate")

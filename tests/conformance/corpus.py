@@ -21,10 +21,11 @@ from tests import scans
 from tests.parties import MINIMAL, OTHERS, five_parties, new_case
 from tests.signing_documents import Signers
 
-__all__ = ["Corpus", "Detached", "Document", "make_corpus"]
+__all__ = ["FIVE", "LANGUAGES", "Corpus", "Detached", "Document", "make_corpus"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LANGUAGES = ("nb", "nn")
+FIVE = "five parties, four methods"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class Corpus:
 
     def signed(self) -> list[Document]:
         return [document for document in self.documents if document.fields]
+
+    @property
+    def five_parties(self) -> Document:
+        return next(document for document in self.documents if document.kind == FIVE)
 
     def add(self, kind: str, ledger: Ledger, agreement: Agreement, root: Path) -> None:
         """The agreement's current version, which is signed by all, and what goes with it."""
@@ -120,7 +125,7 @@ def make_corpus(services: Services, signers: Signers, folder: Path) -> Corpus:
         _add_paper(corpus, services, signers, own, language)
     (own := folder / "five").mkdir()
     case = five_parties(services, signers, own)
-    corpus.add("five parties, four methods", case.services.ledger, case.agreement, signers.pki.root)
+    corpus.add(FIVE, case.services.ledger, case.agreement, signers.pki.root)
     return corpus
 
 

@@ -16,6 +16,9 @@ from typing import Any, ClassVar
 
 import pytest
 from asn1crypto import cms, core, tsp, x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from werkzeug.wrappers import Request, Response
 
 from service.domain.agreement import Status
@@ -98,7 +101,40 @@ def padded(signers: Signers, least: int) -> Fault:
     return answer
 
 
+def anonymous(signers: Signers) -> Fault:
+    """The real authority's answer, signed again without the attribute that names its certificate."""
+    key = load_pem_private_key((signers.pki.directory / "tsa.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+
+    def answer(request: Request) -> Response:
+        real = tsp.TimeStampResp.load(signers.pki.real_answer(request).get_data())
+        signed = real["time_stamp_token"]["content"].copy()
+        (signer,) = signed["signer_infos"]
+        digest = {"sha256": hashes.SHA256(), "sha512": hashes.SHA512()}[
+            signer["digest_algorithm"]["algorithm"].native
+        ]
+        kept = [a for a in signer["signed_attrs"] if not a["type"].native.startswith("signing_certificate")]
+        signer["signed_attrs"] = cms.CMSAttributes(kept)
+        signer["signature"] = key.sign(cms.CMSAttributes(kept).dump(), ec.ECDSA(digest))
+        signed["signer_infos"] = [signer]
+        token = cms.ContentInfo({"content_type": "signed_data", "content": signed})
+        reply = tsp.TimeStampResp({"status": real["status"], "time_stamp_token": token})
+        return Response(reply.dump(force=True), mimetype="application/timestamp-reply")
+
+    return answer
+
+
 # One authority after the other
+
+
+def test_a_token_that_does_not_name_its_certificate(
+    signers: Signers, open_client: Callable[..., TimestampClient]
+) -> None:
+    with (
+        signers.pki.fault("/tsa/", anonymous(signers)),
+        pytest.raises(TimestampUnavailable, match="does not name its certificate"),
+    ):
+        open_client(signers.pki.tsa_url).timestamp(DIGEST, "sha256")
 
 
 @pytest.mark.parametrize(
