@@ -45,7 +45,7 @@ def pages(services: Services, count: int) -> bytes:
     """A document of that many pages, as LibreOffice writes it."""
     document = Document()
     for number in range(1, count + 1):
-        document.add_heading(f"Side {number}", level=1)
+        document.add_paragraph(f"Side {number}")
         for _ in range(8):
             document.add_paragraph("Tilrettelegging og oppfølging, som partene er enige om. " * 5)
         if number < count:

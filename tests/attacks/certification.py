@@ -9,9 +9,9 @@ from pyhanko.pdf_utils.generic import pdf_name, pdf_string
 
 from tests.attacks import tools
 from tests.attacks.content import note
-from tests.attacks.model import Attack
+from tests.attacks.model import Attack, Ground
 from tests.attacks.saving import DIFFERENCE
-from tests.attacks.shadow import Edit, around
+from tests.attacks.shadow import Edit, around, fill, text_field
 from tests.attacks.tools import PlainWriter, add, array, dictionary, name, numbers
 
 __all__ = ["ATTACKS"]
@@ -74,7 +74,28 @@ def _evil(subtype: str) -> Edit:
     return lambda writer: note(writer, Subtype=name(subtype))
 
 
+def _locked_field(ground: Ground) -> bytes:
+    """A party's signature locks a field that is empty, and it is filled in all the same."""
+
+    def prepare(writer: PlainWriter) -> None:
+        text_field(None, (60, 600, 260, 620), b"")(writer)
+        node, reference = tools.field(writer, "participant")
+        node[pdf_name("/Lock")] = dictionary(
+            Type=name("SigFieldLock"), Action=name("Include"), Fields=array(pdf_string("belop"))
+        )
+        writer.mark_update(reference.reference)
+
+    sealed = ground.seal(add(ground.unsigned, prepare), 2)
+    return add(ground.sign(sealed, "participant", "participant"), fill("900 000", None))
+
+
 ATTACKS = (
+    _certified(
+        "locked-field",
+        "A field that a party's signature locks is filled in",
+        _locked_field,
+        None,
+    ),
     _certified(
         "evil-annotation",
         "EAA: a note that looks like text, where form filling is permitted (P=2)",

@@ -13,7 +13,7 @@ from tests.attacks.model import Attack, Ground
 from tests.attacks.saving import DIFFERENCE, INCREMENTS
 from tests.attacks.tools import PlainWriter, add, array, dictionary, name, numbers, stream
 
-__all__ = ["ATTACKS", "Edit", "around"]
+__all__ = ["ATTACKS", "Edit", "around", "fill", "text_field"]
 
 _SHADOW = "shadow"
 _PAPER = "Mainka et al., NDSS 2021 (shadow)"
@@ -67,7 +67,7 @@ def _font_replaced(writer: PlainWriter) -> None:
     writer.mark_update(reference)
 
 
-def _text_field(value: str | None, rect: tuple[float, float, float, float], look: bytes) -> Edit:
+def text_field(value: str | None, rect: tuple[float, float, float, float], look: bytes) -> Edit:
     def edit(writer: PlainWriter) -> None:
         left, bottom, right, top = rect
         node = dictionary(
@@ -100,7 +100,7 @@ _TEN = b"0 0 0 rg 2 2 20 12 re f"
 _MANY = b"0 0 0 rg 2 2 190 12 re f"
 
 
-def _fill(value: str | None, look: bytes | None) -> Edit:
+def fill(value: str | None, look: bytes | None) -> Edit:
     def edit(writer: PlainWriter) -> None:
         node, reference = tools.field(writer, "belop")
         if value is not None:
@@ -255,21 +255,21 @@ ATTACKS = (
     _shadow(
         "replace-value",
         "Another value in a field that had one",
-        around(_text_field("10", _SMALL, _TEN), _fill("900 000", _MANY)),
+        around(text_field("10", _SMALL, _TEN), fill("900 000", _MANY)),
         "field-changed",
         INCREMENTS,
     ),
     _shadow(
         "replace-look",
         "A field keeps its value and shows another",
-        around(_text_field("10", _SMALL, _TEN), _fill(None, _MANY)),
+        around(text_field("10", _SMALL, _TEN), fill(None, _MANY)),
         "field-appearance-changed",
         INCREMENTS,
     ),
     _shadow(
         "fill-over-text",
         "An empty field that lies over the text is filled in, as the seal permits",
-        around(_text_field(None, _OVER_TEXT, b""), _fill("x", b"1 1 1 rg 0 0 500 450 re f")),
+        around(text_field(None, _OVER_TEXT, b""), fill("x", b"1 1 1 rg 0 0 500 450 re f")),
         "page-looks-different",
         "rendered pages",
         rendered=True,
@@ -285,7 +285,7 @@ ATTACKS = (
     _shadow(
         "form-defaults",
         "Fields are shown anew, with another font",
-        around(_text_field("10", _SMALL, _TEN), _defaults),
+        around(text_field("10", _SMALL, _TEN), _defaults),
         "form-changed",
         INCREMENTS,
     ),
