@@ -16,7 +16,7 @@ from pyhanko.sign.diff_analysis import (
     ModificationLevel,
     SuspiciousModification,
 )
-from pyhanko.sign.fields import FieldMDPSpec, MDPPerm, enumerate_sig_fields
+from pyhanko.sign.fields import FieldMDPAction, FieldMDPSpec, MDPPerm, enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from signing.hidden import unsettled
@@ -143,17 +143,32 @@ def _further(
         return [Modification("unreadable", "En senere endring av dokumentet kan ikke leses.", False, after)]
 
 
+@dataclass(frozen=True)
+class _Locks(FieldMDPSpec):
+    """What any of several signatures locks: each revision is then compared once, however many have locks."""
+
+    locks: tuple[FieldMDPSpec, ...] = ()
+
+    def is_locked(self, field_name: str) -> bool:
+        return any(lock.is_locked(field_name) for lock in self.locks)
+
+
+def _lock(signature: EmbeddedPdfSignature) -> FieldMDPSpec | None:
+    """What the signature locks, by its own word or by its field's (ISO 32000-1 12.8.2.4, 12.7.4.5)."""
+    if signature.fieldmdp is not None or "/Lock" not in signature.sig_field:
+        return signature.fieldmdp
+    return FieldMDPSpec.from_pdf_object(signature.sig_field["/Lock"])
+
+
 def _compare(
     before: list[EmbeddedPdfSignature], old: HistoricalResolver, new: HistoricalResolver
 ) -> DiffResult | Exception:
-    level = DiffResult(ModificationLevel.NONE, set())
-    locks: list[FieldMDPSpec | None] = [item.fieldmdp for item in before if item.fieldmdp is not None]
     try:
-        for lock in locks or [None]:
-            level = DEFAULT_DIFF_POLICY.apply(old, new, field_mdp_spec=lock, doc_mdp=MDPPerm.FILL_FORMS)
+        locks = tuple(lock for lock in map(_lock, before) if lock is not None)
+        together = _Locks(FieldMDPAction.ALL, None, locks) if locks else None
+        return DEFAULT_DIFF_POLICY.apply(old, new, field_mdp_spec=together, doc_mdp=MDPPerm.FILL_FORMS)
     except SuspiciousModification as error:
         return error
     # A damaged later revision can give nearly any error here, and is a change all the same.
     except Exception as error:  # noqa: BLE001
         return error
-    return level

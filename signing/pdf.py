@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -21,6 +22,8 @@ from signing.model import Revision
 __all__ = ["revisions"]
 
 hexstrings.install()
+# pyHanko follows references by recursion, as along a long document's bookmarks; what is deeper still gets a verdict.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
 
 
 class RevisionWriter(IncrementalPdfFileWriter):

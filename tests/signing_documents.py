@@ -92,7 +92,7 @@ class Signers:
         return augment(revision, trust=self.trust, timestamps=self.timestamps, collector=self.collector)
 
     def with_evidence(self, signed: bytes, *labels: str) -> bytes:
-        """Evidence put into the document by hand, with no timestamp over it: OCSP for the labels, the CRL, the chain."""
+        """Evidence put in by hand, with no timestamp over it: OCSP for the labels, the CRL, the chain."""
         import requests
         from asn1crypto import crl, ocsp, pem, x509
         from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter

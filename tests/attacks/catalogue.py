@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Final
 
-from tests.attacks import forgery, saving, shadow, wrapping
+from tests.attacks import certification, content, forgery, saving, shadow, wrapping
 
 __all__ = ["ATTACKS", "OTHERS"]
 
-ATTACKS: Final = (*forgery.ATTACKS, *saving.ATTACKS, *wrapping.ATTACKS, *shadow.ATTACKS)
+ATTACKS: Final = tuple(
+    attack for each in (forgery, saving, content, wrapping, shadow, certification) for attack in each.ATTACKS
+)
 OTHERS: Final[dict[str, dict[str, str]]] = json.loads(Path(__file__).with_name("others.json").read_bytes())
 """By name: what `naive` and `pdfsig` of `tests.attacks.naive` say; the tests hold them to it."""

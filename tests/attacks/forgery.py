@@ -97,7 +97,8 @@ def _no_signer(signed: cms.SignedData) -> None:
 
 
 def _own_content(signed: cms.SignedData) -> None:
-    signed["encap_content_info"] = cms.ContentInfo(
+    kind = cms.EncapsulatedContentInfo if signed["version"].native == "v3" else cms.ContentInfo
+    signed["encap_content_info"] = kind(
         {"content_type": "data", "content": core.OctetString(b"another agreement")}
     )
 

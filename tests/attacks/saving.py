@@ -5,18 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.generic import pdf_name, pdf_string
+from pyhanko.pdf_utils.generic import pdf_name
 
 from signing.objects import write
 from tests.attacks import tools
 from tests.attacks.model import Attack, Ground
 from tests.attacks.tools import PlainWriter, add, array, dictionary, name, numbers, stream
 
-__all__ = ["ATTACKS"]
+__all__ = ["ATTACKS", "DIFFERENCE", "INCREMENTS", "added"]
 
-_ISA = "ISA"
+DIFFERENCE = "difference analysis"
+INCREMENTS = "increments"
+_FILE = "file structure"
 _PAPER = "Mladenov et al., CCS 2019 (ISA)"
-_DIFFERENCE = "difference analysis"
+
+
+def added(
+    title: str,
+    what: str,
+    build: Any,
+    code: str | None = None,
+    rule: str = DIFFERENCE,
+    *,
+    source: str = _PAPER,
+    **others: Any,
+) -> Attack:
+    return Attack(title, "ISA", what, source, build, rule, code, **others)
 
 
 def _contents(ground: Ground) -> bytes:
@@ -63,38 +77,6 @@ def _same_value(ground: Ground) -> bytes:
         writer.mark_update(reference.reference)
 
     return add(ground.document, edit)
-
-
-def _note(writer: PlainWriter, **entries: Any) -> None:
-    look = tools.form(writer, b"1 1 1 rg 0 0 400 60 re f 0 0 0 rg 10 20 300 10 re f", 400, 60)
-    note = dictionary(
-        Type=name("Annot"), Rect=numbers(60, 500, 460, 560), F=generic.NumberObject(4),
-        AP=dictionary(N=look), Contents=pdf_string("900 000 kroner"), **entries,
-    )  # fmt: skip
-    writer.register_annotation(writer.find_page_for_modification(0)[0], writer.add_object(note))
-
-
-def _page_added(writer: PlainWriter) -> None:
-    from pyhanko.pdf_utils.writer import PageObject
-
-    content = writer.add_object(stream(tools.EVIL))
-    writer.insert_page(PageObject(contents=content, media_box=(0, 0, 595, 842)))
-
-
-def _kids(change: Any) -> Any:
-    def edit(writer: PlainWriter) -> None:
-        pages = writer.root["/Pages"]
-        pages[pdf_name("/Kids")] = array(*change(list(pages.raw_get("/Kids"))))
-        pages[pdf_name("/Count")] = generic.NumberObject(len(pages["/Kids"]))
-        writer.mark_update(writer.root.raw_get("/Pages").reference)
-
-    return lambda ground: add(ground.document, edit)
-
-
-def _media_box(writer: PlainWriter) -> None:
-    node = tools.page(writer, 0)
-    node[pdf_name("/MediaBox")] = numbers(0, 0, 300, 300)
-    writer.update_container(node)
 
 
 def _prefix(ground: Ground) -> bytes:
@@ -191,183 +173,21 @@ def _hybrid(ground: Ground) -> bytes:
     return bytes(body)
 
 
-def _removed_value(ground: Ground) -> bytes:
-    """A party's signature is taken out of its field."""
-
-    def edit(writer: PlainWriter) -> None:
-        signed = [(node, ref) for node, ref in tools.fields(writer) if "/V" in node]
-        node, reference = signed[1]
-        node.pop(pdf_name("/V"))
-        writer.mark_update(reference.reference)
-
-    return add(ground.document, edit)
-
-
-def _moved(ground: Ground) -> bytes:
-    """A party's visible signature is moved over the text."""
-
-    def edit(writer: PlainWriter) -> None:
-        shown = [(node, ref) for node, ref in tools.fields(writer) if "/AP" in node]
-        node, reference = shown[0]
-        node[pdf_name("/Rect")] = numbers(40, 300, 540, 600)
-        writer.mark_update(reference.reference)
-
-    return add(ground.document, edit)
-
-
-def _appearance(ground: Ground) -> bytes:
-    """What a party's signature shows is replaced."""
-
-    def edit(writer: PlainWriter) -> None:
-        node, reference = next((node, ref) for node, ref in tools.fields(writer) if "/AP" in node)
-        node[pdf_name("/AP")] = dictionary(N=tools.form(writer, b"1 0 0 rg 0 0 200 58 re f", 200, 58))
-        writer.mark_update(reference.reference)
-
-    return add(ground.document, edit)
-
-
-def _catalogue(**entries: Any) -> Any:
-    def edit(writer: PlainWriter) -> None:
-        for key, make in entries.items():
-            writer.root[pdf_name(f"/{key}")] = make(writer)
-        writer.update_root()
-
-    return lambda ground: add(ground.document, edit)
-
-
-def _script(_: PlainWriter) -> Any:
-    return dictionary(S=name("JavaScript"), JS=pdf_string("this.getField('seal').hidden = true"))
-
-
-def _attachment(writer: PlainWriter) -> Any:
-    file = writer.add_object(stream(b"another agreement", Type=name("EmbeddedFile")))
-    entry = writer.add_object(
-        dictionary(Type=name("Filespec"), F=pdf_string("avtale.txt"), EF=dictionary(F=file))
-    )
-    return dictionary(EmbeddedFiles=dictionary(Names=array(pdf_string("avtale.txt"), entry)))
-
-
-def _xmp(writer: PlainWriter) -> Any:
-    data = writer.root["/Metadata"].data
-    title = data.replace(b"</rdf:li>", b" (ny)</rdf:li>", 1)
-    assert title != data
-    return writer.add_object(stream(title, Type=name("Metadata"), Subtype=name("XML")))
-
-
-def _information(ground: Ground) -> bytes:
-    number = int(tools.reader(ground.document).trailer.raw_get("/Info").idnum)
-    return tools.append_raw(
-        ground.document, {number: b"<< /Title (En annen avtale) >>"}, b"/Info %d 0 R" % number
-    )
-
-
-def _structure(ground: Ground) -> bytes:
-    """What a screen reader says for a part of the text."""
-
-    def edit(writer: PlainWriter) -> None:
-        node = writer.root["/StructTreeRoot"]
-        kids = node["/K"]
-        first = kids[0].get_object() if isinstance(kids, generic.ArrayObject) else kids
-        first[pdf_name("/ActualText")] = pdf_string("Beløpet er 900 000 kroner")
-        writer.update_container(first)
-
-    return add(ground.document, edit)
-
-
-def _layer(ground: Ground) -> bytes:
-    """A page's content is put in a layer, and the layer is off."""
-
-    def edit(writer: PlainWriter) -> None:
-        layer = writer.add_object(dictionary(Type=name("OCG"), Name=pdf_string("Tekst")))
-        writer.root[pdf_name("/OCProperties")] = dictionary(
-            OCGs=array(layer), D=dictionary(OFF=array(layer), Order=array(layer))
-        )
-        writer.update_root()
-
-    return add(ground.document, edit)
-
-
-def _dss(**entries: Any) -> Any:
-    def edit(writer: PlainWriter) -> None:
-        store = writer.root["/DSS"]
-        for key, make in entries.items():
-            store[pdf_name(f"/{key}")] = make(writer)
-        writer.mark_update(writer.root.raw_get("/DSS").reference)
-
-    return lambda ground: add(ground.document, edit)
-
-
-def _dss_removed(ground: Ground) -> bytes:
-    def edit(writer: PlainWriter) -> None:
-        writer.root.pop(pdf_name("/DSS"))
-        writer.update_root()
-
-    return add(ground.document, edit)
-
-
-def _isa(
-    title: str, what: str, build: Any, code: str | None = None, rule: str = _DIFFERENCE,
-    *, source: str = _PAPER, family: str = _ISA, **others: Any,
-) -> Attack:  # fmt: skip
-    return Attack(title, family, what, source, build, rule, code, **others)
-
-
-_SAFE = "ISO 32000-2 12.8.2.2"
-_FILE = "file structure"
-
 ATTACKS = (
-    _isa("page-content", "A page is drawn over in an added revision", _contents, "page-changed"),
-    _isa("page-stream", "A page's content stream is redefined", _overridden, "page-changed"),
-    _isa("no-xref", "Objects appended with no cross-reference", _without_xref, "bytes-appended", _FILE),
-    _isa("no-xref-trailer", "Objects and a trailer, no cross-reference", _trailer_only, None, _FILE),
-    _isa("copied-signature", "As page-content, and the signature copied after it", _copied_signature),
-    _isa("signature-twice", "Another field points to the seal's value", _same_value),
-    _isa(
+    added("page-content", "A page is drawn over in an added revision", _contents, "page-changed"),
+    added("page-stream", "A page's content stream is redefined", _overridden, "page-changed"),
+    added("no-xref", "Objects appended with no cross-reference", _without_xref, "bytes-appended", _FILE),
+    added("no-xref-trailer", "Objects and a trailer, no cross-reference", _trailer_only, None, _FILE),
+    added("copied-signature", "As page-content, and the signature copied after it", _copied_signature),
+    added("signature-twice", "Another field points to the seal's value", _same_value),
+    added(
         "hidden-objects",
         "A permitted revision with objects that it does not list",
         _hidden_objects,
         "bytes-hidden",
-        "increments",
+        INCREMENTS,
     ),
-    _isa(
-        "annotation-over-text",
-        "A note with a look of its own over the text",
-        lambda g: add(g.document, lambda w: _note(w, Subtype=name("FreeText"))),
-        "annotation-added",
-        source=_SAFE,
-    ),
-    _isa("page-added", "A page added", lambda g: add(g.document, _page_added), "page-added", source=_SAFE),
-    _isa("page-removed", "A page removed", _kids(lambda kids: kids[:-1]), "page-removed", source=_SAFE),
-    _isa(
-        "pages-reordered",
-        "Pages in another order",
-        _kids(lambda kids: kids[::-1]),
-        "page-changed",
-        source=_SAFE,
-    ),
-    _isa(
-        "page-size",
-        "A page cut to a part of itself",
-        lambda g: add(g.document, _media_box),
-        "page-changed",
-        source=_SAFE,
-    ),
-    _isa("signature-removed", "A party's signature taken out of its field", _removed_value, source=_SAFE),
-    _isa(
-        "signature-moved",
-        "A visible signature moved over the text",
-        _moved,
-        "annotation-changed",
-        source=_SAFE,
-    ),
-    _isa(
-        "signature-look",
-        "What a signature shows is replaced",
-        _appearance,
-        "annotation-changed",
-        source=_SAFE,
-    ),
-    _isa(
+    added(
         "rolled-back",
         "The end points to an earlier revision: later signatures are gone",
         _rolled_back,
@@ -375,7 +195,7 @@ ATTACKS = (
         _FILE,
         source="ISO 32000-2 7.5.5",
     ),
-    _isa(
+    added(
         "prev-loop",
         "A cross-reference whose /Prev is itself",
         _prev_loop,
@@ -383,10 +203,10 @@ ATTACKS = (
         _FILE,
         source="ISO 32000-2 7.5.5",
     ),
-    _isa("root-swapped", "The trailer names another catalogue", _root_swapped, source="ISO 32000-2 7.5.5"),
-    _isa("generation", "An object again, with another generation", _generation, source="ISO 32000-2 7.3.10"),
-    _isa("object-freed", "An object declared free", _freed, source="ISO 32000-2 7.5.4"),
-    _isa(
+    added("root-swapped", "The trailer names another catalogue", _root_swapped, source="ISO 32000-2 7.5.5"),
+    added("generation", "An object again, with another generation", _generation, source="ISO 32000-2 7.3.10"),
+    added("object-freed", "An object declared free", _freed, source="ISO 32000-2 7.5.4"),
+    added(
         "hybrid-xref",
         "A hidden cross-reference stream beside the table",
         _hybrid,
@@ -394,56 +214,7 @@ ATTACKS = (
         _FILE,
         source="ISO 32000-2 7.5.8.4",
     ),
-    _isa(
-        "script-added",
-        "A script that runs when the document opens",
-        _catalogue(OpenAction=_script),
-        "action-changed",
-        source=_SAFE,
-    ),
-    _isa("file-attached", "A file embedded", _catalogue(Names=_attachment), "names-changed", source=_SAFE),
-    _isa(
-        "metadata-xmp",
-        "Another title in the XMP",
-        _catalogue(Metadata=_xmp),
-        "metadata-changed",
-        "increments",
-        source=_SAFE,
-    ),
-    _isa(
-        "metadata-info",
-        "Another title in /Info",
-        _information,
-        "metadata-changed",
-        "increments",
-        source=_SAFE,
-    ),
-    _isa("structure", "What a screen reader says is replaced", _structure, source=_SAFE),
-    _isa(
-        "tags-suspect",
-        "/MarkInfo says that the tags are not to be relied on",
-        _catalogue(MarkInfo=lambda _: dictionary(Suspects=generic.BooleanObject(True))),
-        "structure-changed",
-        "increments",
-        source=_SAFE,
-    ),
-    _isa("layer-off", "A layer added, and off", _layer, "layers-changed", source=_SAFE),
-    _isa(
-        "dss-entry",
-        "An entry of no meaning in the evidence",
-        _dss(Payload=lambda w: w.add_object(stream(b"x"))),
-        source="EN 319 142-1 5.4.2",
-    ),
-    _isa(
-        "dss-stuffed",
-        "Evidence that is no evidence",
-        _dss(Certs=lambda w: array(w.add_object(stream(b"x" * 99)))),
-        None,
-        "reading evidence",
-        source="EN 319 142-1 5.4.2",
-    ),
-    _isa("dss-removed", "The evidence taken out", _dss_removed, source="EN 319 142-1 5.4.2"),
-    _isa(
+    added(
         "data-behind-end",
         "Text behind the end",
         lambda g: g.document + b"\nen annen avtale\n",
@@ -451,7 +222,7 @@ ATTACKS = (
         _FILE,
         source="ISO 32000-2 7.5.1",
     ),
-    _isa(
+    added(
         "second-document",
         "A whole PDF behind the first",
         lambda g: g.document + g.unsigned,
@@ -461,7 +232,7 @@ ATTACKS = (
         sub_indication="SIGNED_DATA_NOT_FOUND",
         source="ISO 32000-2 7.5.1",
     ),
-    _isa(
+    added(
         "polyglot-zip",
         "A ZIP archive behind the end",
         lambda g: g.document + b"PK\x05\x06" + bytes(18),
@@ -469,7 +240,7 @@ ATTACKS = (
         _FILE,
         source="ISO 32000-2 7.5.1",
     ),
-    _isa(
+    added(
         "second-header",
         "Another header before the first",
         lambda g: b"%PDF-1.4\n<script>\n" + g.document,
@@ -477,7 +248,7 @@ ATTACKS = (
         _FILE,
         source="ISO 32000-2 7.5.2",
     ),
-    _isa(
+    added(
         "prefix-broken",
         "A byte of a signed revision changed",
         _prefix,

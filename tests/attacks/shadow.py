@@ -1,4 +1,4 @@
-"""Shadow attacks, where the document was made for it before it was signed, and attacks on certification."""
+"""Shadow attacks, where the document was made for it before it was signed."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ from pyhanko.pdf_utils.generic import pdf_name, pdf_string
 
 from tests.attacks import tools
 from tests.attacks.model import Attack, Ground
-from tests.attacks.saving import _note
+from tests.attacks.saving import DIFFERENCE, INCREMENTS
 from tests.attacks.tools import PlainWriter, add, array, dictionary, name, numbers, stream
 
-__all__ = ["ATTACKS"]
+__all__ = ["ATTACKS", "Edit", "around", "fill", "text_field"]
 
 _SHADOW = "shadow"
-_CERTIFICATION = "certification"
 _PAPER = "Mainka et al., NDSS 2021 (shadow)"
-_CERTIFIED = "Rohlmann et al., S&P 2021 (certification)"
-_DIFFERENCE = "difference analysis"
 _HIDDEN = "content that changes by itself"
-_INCREMENTS = "increments"
 
 Edit = Callable[[PlainWriter], None]
 
 
-def _around(before: Edit, after: Edit | None = None, permission: int = 2) -> Callable[[Ground], bytes]:
+def around(before: Edit, after: Edit | None = None, permission: int = 2) -> Callable[[Ground], bytes]:
     """Prepared by `before`, sealed by others in good faith, changed by `after`."""
 
     def build(ground: Ground) -> bytes:
@@ -71,7 +67,7 @@ def _font_replaced(writer: PlainWriter) -> None:
     writer.mark_update(reference)
 
 
-def _text_field(value: str | None, rect: tuple[float, float, float, float], look: bytes) -> Edit:
+def text_field(value: str | None, rect: tuple[float, float, float, float], look: bytes) -> Edit:
     def edit(writer: PlainWriter) -> None:
         left, bottom, right, top = rect
         node = dictionary(
@@ -104,7 +100,7 @@ _TEN = b"0 0 0 rg 2 2 20 12 re f"
 _MANY = b"0 0 0 rg 2 2 190 12 re f"
 
 
-def _fill(value: str | None, look: bytes | None) -> Edit:
+def fill(value: str | None, look: bytes | None) -> Edit:
     def edit(writer: PlainWriter) -> None:
         node, reference = tools.field(writer, "belop")
         if value is not None:
@@ -226,53 +222,8 @@ def _signature_over_text(ground: Ground) -> bytes:
     return ground.sign(ground.seal(add(ground.unsigned, prepare), 2), "participant", "participant")
 
 
-# Certification
-
-
-def _new_signature_field(*, filled: bool) -> Edit:
-    """A visible signature field that was not there, whose look covers the text."""
-
-    def edit(writer: PlainWriter) -> None:
-        node = dictionary(
-            Type=name("Annot"), Subtype=name("Widget"), FT=name("Sig"), T=pdf_string("ny"),
-            Rect=numbers(40, 300, 540, 600), F=generic.NumberObject(132),
-            AP=dictionary(N=tools.form(writer, tools.EVIL, 600, 800)),
-        )  # fmt: skip
-        if filled:
-            node[pdf_name("/V")] = writer.add_object(
-                dictionary(Type=name("Sig"), Filter=name("Adobe.PPKLite"), SubFilter=name("Signert.unknown"))
-            )
-        reference = writer.add_object(node)
-        page, _ = writer.find_page_for_modification(0)
-        writer.register_annotation(page, reference)
-        form = writer.root["/AcroForm"]
-        form["/Fields"].append(reference)
-        writer.update_container(form)
-        writer.update_container(form["/Fields"])
-
-    return edit
-
-
-def _perms_removed(writer: PlainWriter) -> None:
-    writer.root.pop(pdf_name("/Perms"))
-    writer.update_root()
-
-
-def _perms_other(writer: PlainWriter) -> None:
-    """Certified by something that permits more."""
-    sealed = writer.root["/Perms"]["/DocMDP"]
-    copy = generic.DictionaryObject({key: sealed.raw_get(key) for key in sealed})
-    copy[pdf_name("/Reference")] = array()
-    writer.root[pdf_name("/Perms")] = dictionary(DocMDP=writer.add_object(copy))
-    writer.update_root()
-
-
-def _evil(subtype: str) -> Edit:
-    return lambda writer: _note(writer, Subtype=name(subtype))
-
-
 def _shadow(
-    title: str, what: str, build: Any, code: str | None, rule: str = _DIFFERENCE,
+    title: str, what: str, build: Any, code: str | None, rule: str = DIFFERENCE,
     *, family: str = _SHADOW, source: str = _PAPER, prepared: bool = True, **others: Any,
 ) -> Attack:  # fmt: skip
     return Attack(title, family, what, source, build, rule, code, prepared=prepared, **others)
@@ -292,33 +243,33 @@ ATTACKS = (
     _shadow(
         "hide",
         "A cover over the text, taken away after signing",
-        _around(_overlay, _overlay_gone),
+        around(_overlay, _overlay_gone),
         "page-changed",
     ),
     _shadow(
         "replace-font",
         "A font replaced: the same text, other letters",
-        _around(lambda _: None, _font_replaced),
+        around(lambda _: None, _font_replaced),
         "page-changed",
     ),
     _shadow(
         "replace-value",
         "Another value in a field that had one",
-        _around(_text_field("10", _SMALL, _TEN), _fill("900 000", _MANY)),
+        around(text_field("10", _SMALL, _TEN), fill("900 000", _MANY)),
         "field-changed",
-        _INCREMENTS,
+        INCREMENTS,
     ),
     _shadow(
         "replace-look",
         "A field keeps its value and shows another",
-        _around(_text_field("10", _SMALL, _TEN), _fill(None, _MANY)),
+        around(text_field("10", _SMALL, _TEN), fill(None, _MANY)),
         "field-appearance-changed",
-        _INCREMENTS,
+        INCREMENTS,
     ),
     _shadow(
         "fill-over-text",
         "An empty field that lies over the text is filled in, as the seal permits",
-        _around(_text_field(None, _OVER_TEXT, b""), _fill("x", b"1 1 1 rg 0 0 500 450 re f")),
+        around(text_field(None, _OVER_TEXT, b""), fill("x", b"1 1 1 rg 0 0 500 450 re f")),
         "page-looks-different",
         "rendered pages",
         rendered=True,
@@ -334,9 +285,9 @@ ATTACKS = (
     _shadow(
         "form-defaults",
         "Fields are shown anew, with another font",
-        _around(_text_field("10", _SMALL, _TEN), _defaults),
+        around(text_field("10", _SMALL, _TEN), _defaults),
         "form-changed",
-        _INCREMENTS,
+        INCREMENTS,
     ),
     _shadow(
         "hide-and-replace",
@@ -349,115 +300,46 @@ ATTACKS = (
         "What a page's /Parent pointed to is defined after signing",
         _parent_filled,
         "reference-filled",
-        _INCREMENTS,
+        INCREMENTS,
     ),
     _shadow(
         "layer-switched",
         "A prepared layer, off when signed, switched on",
-        _around(_layers(OFF=array), _layer_on),
+        around(_layers(OFF=array), _layer_on),
         "layers-changed",
     ),
     _waiting(
         "layer-prepared",
         "A layer that is off, for the reader to switch on",
-        _around(_layers(OFF=array)),
+        around(_layers(OFF=array)),
         "hidden-layer",
     ),
     _waiting(
         "layer-for-print",
         "A layer that shows on paper, not on screen",
-        _around(_layers(AS=_by_print)),
+        around(_layers(AS=_by_print)),
         "hidden-layer",
         _ATTESTED,
     ),
     _waiting(
         "script-prepared",
         "A script that was there when it was signed",
-        _around(_open_action(**_ACTION)),
+        around(_open_action(**_ACTION)),
         "active-content",
         _ATTESTED,
     ),
     _waiting(
         "layer-by-action",
         "An action that switches a layer when the document opens",
-        _around(_open_action(S=name("SetOCGState"), State=array(name("Toggle")))),
+        around(_open_action(S=name("SetOCGState"), State=array(name("Toggle")))),
         "active-content",
         _ATTESTED,
     ),
     _waiting(
         "external-content",
         "A page's content stands in another file",
-        _around(_external),
+        around(_external),
         "external-content",
         _ATTESTED,
-    ),
-    _shadow(
-        "evil-annotation",
-        "EAA: a note that looks like text, where form filling is permitted (P=2)",
-        _around(lambda _: None, _evil("FreeText")),
-        "annotation-added",
-        family=_CERTIFICATION,
-        source=_CERTIFIED,
-    ),
-    _shadow(
-        "evil-annotation-permitted",
-        "EAA: the same where notes are permitted (P=3)",
-        _around(lambda _: None, _evil("FreeText"), 3),
-        "annotation-added",
-        family=_CERTIFICATION,
-        source=_CERTIFIED,
-    ),
-    _shadow(
-        "evil-stamp",
-        "EAA: a stamp over the text (P=3)",
-        _around(lambda _: None, _evil("Stamp"), 3),
-        "annotation-added",
-        family=_CERTIFICATION,
-        source=_CERTIFIED,
-    ),
-    _shadow(
-        "sneaky-field",
-        "SSA: a new, empty signature field whose look covers the text (P=2)",
-        _around(lambda _: None, _new_signature_field(filled=False)),
-        None,
-        family=_CERTIFICATION,
-        source=_CERTIFIED,
-    ),
-    _shadow(
-        "sneaky-signature",
-        "SSA: the same with a signature nobody can check (P=3)",
-        _around(lambda _: None, _new_signature_field(filled=True), 3),
-        None,
-        family=_CERTIFICATION,
-        source=_CERTIFIED,
-    ),
-    Attack(
-        "stranger-signs",
-        _CERTIFICATION,
-        "SSA: a stranger signs in a party's field",
-        _CERTIFIED,
-        lambda g: g.sign(g.sealed, "participant", "stranger"),
-        "trust",
-        indication="INDETERMINATE",
-        sub_indication="NO_CERTIFICATE_CHAIN_FOUND",
-        prepared=True,
-    ),
-    _shadow(
-        "certification-removed",
-        "/Perms taken out: no longer certified",
-        lambda g: add(g.document, _perms_removed),
-        None,
-        family=_CERTIFICATION,
-        source=_CERTIFIED,
-        prepared=False,
-    ),
-    _shadow(
-        "certification-replaced",
-        "/Perms points to a copy that forbids nothing",
-        lambda g: add(g.document, _perms_other),
-        None,
-        family=_CERTIFICATION,
-        source=_CERTIFIED,
-        prepared=False,
     ),
 )

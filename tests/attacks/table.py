@@ -3,6 +3,8 @@
 python -m tests.attacks.table [--check]
 """
 
+# ruff: noqa: E501 - the page's text is here as it is there
+
 from __future__ import annotations
 
 import sys

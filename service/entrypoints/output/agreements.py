@@ -251,6 +251,9 @@ def verdict(report: ValidationReport, indication: str, faults: Sequence[str], *,
         click.echo(f"  changed after {change['after_field']}: {change['text']} ({permitted})")
     for fault in faults:
         click.echo(f"  log: {fault}")
+    if body["signatures"] and body["pages"] != "different":
+        same = body["pages"] == "same"
+        click.echo("  pages look the same in all signed revisions" if same else "  pages were not compared")
     if body["explanation"]:
         click.echo(f"  {body['explanation']}")
 
