@@ -109,8 +109,8 @@ class LongLivedPki:
         return self._holder(f"TSA {begun}", begun, 6, self._issuing(begun), purpose="time")
 
     def _signer(self, role: str, year: int) -> _Holder:
-        """Lives for three years; the organisation's seal for six. Each signs for one year less."""
-        years = 6 if role == "seal" else 3
+        """Lives for three years; the organisation's seal for five. Each signs for one year less."""
+        years = 5 if role == "seal" else 3
         begun = self._generation(year, years - 1)
         return self._holder(f"{role} {begun}", begun, years, self._issuing(begun))
 
