@@ -364,6 +364,12 @@ class ValidationReport:
         assert isinstance(value, dict)
         return value
 
+    def as_xml(self) -> bytes:
+        """The report after ETSI TS 119 102-2, in UTF-8."""
+        from signing.report_xml import report_xml  # its schema takes long to load
+
+        return report_xml(self)
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The report that `as_json` gave, by this version or an earlier one. Raises `ValueError`."""
