@@ -293,8 +293,12 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
 
             return Keys(
                 credential=credential,
-                timestamps=stack.enter_context(contextlib.closing(TimestampClient(tsa, trust=trust))),
-                evidence=stack.enter_context(contextlib.closing(EvidenceCollector())),
+                timestamps=stack.enter_context(
+                    contextlib.closing(TimestampClient(tsa, trust=trust, policy=settings.tsa_policy))
+                ),
+                evidence=stack.enter_context(
+                    contextlib.closing(EvidenceCollector(max_age=settings.revocation_max_age))
+                ),
                 trust=trust,
                 font=settings.font,
                 bold_font=settings.bold_font,
@@ -316,4 +320,5 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             follow_up_days=settings.follow_up_days,
             renew_before=timedelta(days=settings.renew_before_days),
             abandoned_after=timedelta(seconds=settings.abandoned_after),
+            revocation_grace=settings.revocation_grace,
         )

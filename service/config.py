@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -31,6 +32,7 @@ _BUCKET: Final = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
     r"(?=.{0,256}$)(?:/(?P<prefix>[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?/?)?"
 )
+_OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+\Z")
 _TRUST_LISTS: Final = (*KeyPlace, "timestamps")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
@@ -81,6 +83,12 @@ class Settings:
     font: Path
     bold_font: Path
     tsa: tuple[str, ...]
+    tsa_policy: str | None
+    """The policy (object identifier) that timestamps have to be under; None for each authority's own."""
+    revocation_grace: timedelta
+    """How long after the last signature evidence about revocation must have been issued before a document is closed."""
+    revocation_max_age: timedelta | None
+    """How old evidence about a signer's or an authority's certificate may be; None for as its issuer says."""
     trust: tuple[Path, ...]
     trust_lists: Mapping[str, tuple[Path, ...]]
     """Other anchors than those of `trust`: for signatures by a place of keys (`KeyPlace`), or for `timestamps`."""
@@ -137,6 +145,15 @@ class _SettingsSchema(Schema):
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
     bold_font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Bold.ttf"))
     tsa = fields.List(fields.Url(schemes={"http", "https"}, require_tld=False), load_default=list)
+    tsa_policy = fields.String(
+        load_default=None, validate=validate.Regexp(_OID, error="must be an OID, as 1.2.3")
+    )
+    revocation_grace = fields.TimeDelta(
+        load_default=timedelta(), validate=validate.Range(timedelta(), timedelta(days=7))
+    )
+    revocation_max_age = fields.TimeDelta(
+        load_default=None, validate=validate.Range(timedelta(minutes=5), timedelta(days=366))
+    )
     trust = fields.List(_PathField(), load_default=list)
     for _list in _TRUST_LISTS:
         locals()[f"trust_{_list}"] = fields.List(_PathField(), load_default=list)

@@ -43,12 +43,14 @@ from signing.errors import (
     NotTrusted,
     RehearsalFailed,
     RevisionBroken,
+    RevocationTooEarly,
     RevocationUnavailable,
     SignatureMalformed,
     SignatureMismatch,
     SignatureTooLarge,
     SigningError,
     StaleSignature,
+    TimestampTooLarge,
     TimestampUnavailable,
     WrongSigner,
 )
@@ -88,7 +90,7 @@ from signing.requirements import (
     check_signer,
 )
 from signing.revocation import EvidenceCollector
-from signing.timestamps import TimestampClient, TimestampToken
+from signing.timestamps import AuthorityState, TimestampClient, TimestampToken
 from signing.tokens import TimestampSource
 from signing.trust import TIMESTAMPS, TrustStore
 from signing.validate import validate
@@ -101,6 +103,7 @@ __all__ = [
     "Appearance",
     "AppearanceError",
     "AssuranceLevel",
+    "AuthorityState",
     "AuthorizationRefused",
     "CertificateRevoked",
     "Credential",
@@ -123,6 +126,7 @@ __all__ = [
     "Revision",
     "RevisionBroken",
     "RevocationEvidence",
+    "RevocationTooEarly",
     "RevocationUnavailable",
     "SignatureMalformed",
     "SignatureMismatch",
@@ -139,6 +143,7 @@ __all__ = [
     "TimestampClient",
     "TimestampSource",
     "TimestampToken",
+    "TimestampTooLarge",
     "TimestampUnavailable",
     "TrustStore",
     "UserAuthorization",

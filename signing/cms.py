@@ -168,10 +168,10 @@ def _is_root(certificate: bytes) -> bool:
     return bool(parsed.issuer == parsed.subject)
 
 
-def space_for(identity: SignerIdentity) -> int:
-    """Bytes a signature of this signer may take, timestamp included."""
+def space_for(identity: SignerIdentity, token_room: int = TOKEN_ALLOWANCE) -> int:
+    """Bytes a signature of this signer may take, with a timestamp of at most `token_room`."""
     certificates = len(identity.certificate) + sum(len(item) for item in identity.chain)
-    return certificates + _STRUCTURE + TOKEN_ALLOWANCE
+    return certificates + _STRUCTURE + token_room
 
 
 def timestamp_tokens(signer: cms.SignerInfo) -> list[cms.SignedData]:

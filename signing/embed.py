@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import Final
 
 from signing.algorithms import verify_raw
 from signing.cms import assemble, check_attributes
 from signing.credentials.base import Credential
-from signing.errors import CredentialError, SignatureMalformed, SignatureMismatch, SignatureTooLarge
+from signing.errors import (
+    CredentialError,
+    SignatureMalformed,
+    SignatureMismatch,
+    SignatureTooLarge,
+    TimestampTooLarge,
+)
 from signing.model import PreparedRevision, PreparedSignature
 from signing.outside import read_cms
 from signing.pdf import check_step
+from signing.timestamps import TOKEN_ALLOWANCE
 from signing.tokens import TimestampSource, check_token
 from signing.trust import TrustStore
 
 __all__ = ["check_prepared_for", "embed", "embed_cms", "sign"]
+
+_LENGTHS: Final = 64
+"""Bytes by which the lengths of what holds a token grow with it."""
+_LEAST_TOKEN: Final = 1_024
+"""No token is smaller: less room is none."""
 
 
 def sign(prepared: PreparedSignature, credential: Credential) -> bytes:
@@ -43,8 +56,8 @@ def embed(
     1. The revision is the one it was prepared for (`StaleSignature`).
     2. The document's digest is the one in the attributes, and they name the certificate (`SignatureMismatch`).
     3. The value verifies with the certificate's key over the attributes (`SignatureMismatch`).
-    4. An authority timestamps the value (`TimestampUnavailable`; the value can be embedded later), and all of it has
-       room (`SignatureTooLarge`).
+    4. All of it has room (`SignatureTooLarge`), and an authority timestamps the value: `TimestampUnavailable`, and the
+       value can be embedded later; of those `TimestampTooLarge` where a token came for which the room is too small.
     5. The new revision begins with the old one's bytes and changes only the form (`RevisionBroken`).
     """
     document = bytearray(prepared.document(revision))
@@ -52,13 +65,16 @@ def embed(
     check_attributes(prepared.signed_attributes, prepared.identity, prepared.document_digest)
     verify_raw(prepared.identity.parsed, prepared.mechanism, signature_value, prepared.signed_attributes)
     algorithm = prepared.mechanism.digest_algorithm
-    token = timestamps.timestamp(hashlib.new(algorithm, signature_value).digest(), algorithm)
-    content = assemble(prepared.identity, prepared.signed_attributes, signature_value, token.encoded)
-    if len(content) > _room(prepared):
+    bare = len(assemble(prepared.identity, prepared.signed_attributes, signature_value, b""))
+    if bare + _LEAST_TOKEN > _room(prepared):
         raise SignatureTooLarge(
-            f"the signature takes {len(content)} bytes, {_room(prepared)} were kept free",
-            remedy="prepare it again; if it comes back, the certificates or the token are unusually large",
+            f"the signature takes {bare} bytes and a timestamp, {_room(prepared)} were kept free",
+            remedy="prepare it again; if it comes back, the certificates are unusually large",
         )
+    token = timestamps.timestamp(
+        hashlib.new(algorithm, signature_value).digest(), algorithm, room=_room(prepared) - bare - _LENGTHS
+    )
+    content = assemble(prepared.identity, prepared.signed_attributes, signature_value, token.encoded)
     return _place(prepared, document, content, revision)
 
 
@@ -80,7 +96,8 @@ def embed_cms(
        `SignatureMismatch`, `CredentialError`), by the prepared certificate where there is one.
     3. It is over the prepared document (`SignatureMismatch`).
     4. Its timestamp holds (`check_token`), or an authority gives one (`TimestampUnavailable`; it can be embedded
-       later). The signer's certificate is valid at that time (`CredentialError`).
+       later; where a token has no room, `TimestampTooLarge`). The signer's certificate is valid at that time
+       (`CredentialError`).
     5. The new revision begins with the old one's bytes and changes only the form (`RevisionBroken`).
     """
     document = bytearray(prepared.document(revision))
@@ -100,7 +117,16 @@ def embed_cms(
         time = min(check_token(token, signature.value, trust) for token in signature.tokens)
     else:
         algorithm = prepared.digest_algorithm
-        token = timestamps.timestamp(hashlib.new(algorithm, signature.value).digest(), algorithm)
+        room = _room(prepared) - len(cms) - _LENGTHS
+        _check_outside_room(prepared, len(cms), _LEAST_TOKEN)
+        try:
+            token = timestamps.timestamp(
+                hashlib.new(algorithm, signature.value).digest(), algorithm, room=room
+            )
+        except TimestampTooLarge:
+            if room < TOKEN_ALLOWANCE:  # it is the CMS that took it
+                _check_outside_room(prepared, len(cms), TOKEN_ALLOWANCE)
+            raise
         signature, time = signature.with_token(token.encoded), token.time
     signature.identity.check_validity(time)
     content = signature.encoded()
@@ -122,10 +148,10 @@ def _room(prepared: PreparedRevision) -> int:
     return (prepared.reserved_end - prepared.reserved_start - 2) // 2
 
 
-def _check_outside_room(prepared: PreparedRevision, size: int) -> None:
-    if size > _room(prepared):
+def _check_outside_room(prepared: PreparedRevision, size: int, token: int = 0) -> None:
+    if size + token > _room(prepared):
         raise SignatureMalformed(
-            f"the CMS takes {size} bytes, {_room(prepared)} were kept free",
+            f"the CMS takes {size} bytes{' and a timestamp' if token else ''}, {_room(prepared)} were kept free",
             remedy="send fewer certificates, or prepare it again with more room",
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class SigningError(Exception):
     """Root. `code` is for machines, `retryable` says the same call may succeed later."""
@@ -104,11 +106,30 @@ class TimestampUnavailable(SigningError):
     retryable = True
 
 
+class TimestampTooLarge(TimestampUnavailable):
+    """Tokens came, but none has room in the place kept for the signature."""
+
+    code = "timestamp_too_large"
+
+
 class RevocationUnavailable(SigningError):
-    """OCSP or CRL evidence needed for long-term validation could not be had."""
+    """OCSP or CRL evidence needed for long-term validation could not be had.
+
+    `retry_at` is when there will be some, where that is known.
+    """
 
     code = "revocation_unavailable"
     retryable = True
+
+    def __init__(self, message: str, *, remedy: str = "", retry_at: datetime | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_at = retry_at
+
+
+class RevocationTooEarly(RevocationUnavailable):
+    """The grace period after the last signature is not over, or no evidence was issued since."""
+
+    code = "revocation_too_early"
 
 
 class NotTrusted(SigningError):

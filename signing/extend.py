@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from asn1crypto import cms, x509
@@ -21,10 +21,11 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from signing.algorithms import DIGEST_ALGORITHMS
 from signing.cms import timestamp_tokens, token_time
-from signing.errors import CredentialError, FieldPlaceError, TimestampUnavailable
+from signing.errors import CredentialError, FieldPlaceError, TimestampTooLarge, TimestampUnavailable
+from signing.evidence import Evidence, carried
 from signing.pdf import check_step, open_reader, open_writer, readable
-from signing.revocation import Chain, Evidence, EvidenceCollector
-from signing.timestamps import TOKEN_ALLOWANCE, TimestampClient
+from signing.revocation import Chain, EvidenceCollector
+from signing.timestamps import TimestampClient
 from signing.trust import TrustStore
 
 __all__ = ["DOCUMENT_TIMESTAMP_FIELD", "augment"]
@@ -42,6 +43,7 @@ class _Use:
     at: datetime
     for_timestamp: bool
     trust: TrustStore
+    stapled: Evidence = field(default_factory=Evidence)
 
 
 def augment(
@@ -53,14 +55,17 @@ def augment(
     signers: Mapping[str, TrustStore] | None = None,
     digest: str = "sha256",
     at: datetime | None = None,
+    grace: timedelta = timedelta(),
 ) -> bytes:
     """The document with validation material and a document timestamp, in one new revision.
 
     `signers` are other anchors than those of `trust`, by field, that the signers of these fields are to lead up to.
     `digest` is the one that the document timestamp is over: `sha256`, `sha384` or `sha512`. `at` is the time by which
-    evidence is judged; by default now.
+    evidence is judged; by default now. With `grace`, evidence about the signers has to be issued that long after the
+    last signature, or later: what was reported late is in it then (EN 319 102-1 5.2.5).
 
-    Never writes less than that: raises `RevocationUnavailable`, `TimestampUnavailable`, `NotTrusted`,
+    Never writes less than that: raises `RevocationUnavailable` (`RevocationTooEarly` within the grace period, and
+    until there is evidence from after it), `TimestampUnavailable`, `NotTrusted`,
     `CertificateRevoked`, `FieldPlaceError` (nothing is signed yet) or `RevisionBroken`. A `collector` that is kept
     saves connections and CRLs.
     """
@@ -74,6 +79,7 @@ def augment(
                 signers=signers,
                 digest=digest,
                 at=at,
+                grace=grace,
             )
     if digest not in DIGEST_ALGORITHMS:
         raise CredentialError(f"the digest algorithm {digest} is not used here", remedy="use sha256")
@@ -81,9 +87,10 @@ def augment(
     now = at or datetime.now(UTC)
     with readable():
         uses = _uses(reader, trust, signers or {}, now)
-        field = _free_field(reader)
+        name = _free_field(reader)
     if not uses:
         raise FieldPlaceError("there is no signature in the document to augment", remedy="sign it first")
+    last_signed = max((use.at for use in uses if not use.for_timestamp), default=now)
     evidence = Evidence()
     covered: set[bytes] = set()
 
@@ -92,7 +99,12 @@ def augment(
         last = {use.certificate.dump(): use for use in sorted(more, key=lambda use: use.at)}
         chains = [
             Chain(
-                use.trust.path(use.certificate, use.others, at=use.at), use.trust, use.at, use.for_timestamp
+                use.trust.path(use.certificate, use.others, at=use.at),
+                use.trust,
+                use.at,
+                use.for_timestamp,
+                use.stapled,
+                last_signed + grace if grace and not use.for_timestamp else None,
             )
             for der, use in last.items()
             if der not in covered
@@ -105,7 +117,8 @@ def augment(
     cover(uses)
     # The evidence for the document timestamp's own authority must lie below it, so the authority has to be known
     # beforehand. It mostly is the one of the signature timestamps; else its first token tells, and is thrown away.
-    for _ in range(2 * len(timestamps.urls) + 1):
+    for _ in range(2 * len(timestamps.urls) + 2):
+        room = timestamps.token_room
         writer = open_writer(revision)
         with readable():
             DocumentSecurityStore.supply_dss_in_writer(
@@ -116,14 +129,17 @@ def augment(
                 crls=evidence.crls.values(),
             )
             steps = PdfCMSEmbedder(
-                new_field_spec=SigFieldSpec(
-                    field, invis_sig_settings=InvisSigSettings(box_out_of_bounds=True)
-                )
-            ).write_cms(field, writer)
+                new_field_spec=SigFieldSpec(name, invis_sig_settings=InvisSigSettings(box_out_of_bounds=True))
+            ).write_cms(name, writer)
             next(steps)
-            steps.send(SigObjSetup(sig_placeholder=DocumentTimestamp(bytes_reserved=2 * TOKEN_ALLOWANCE)))
+            steps.send(SigObjSetup(sig_placeholder=DocumentTimestamp(bytes_reserved=2 * room)))
             prepared, output = steps.send(SigIOSetup(md_algorithm=digest, in_place=True))
-        token = timestamps.timestamp(prepared.document_digest, digest)
+        try:
+            token = timestamps.timestamp(prepared.document_digest, digest, room=room)
+        except TimestampTooLarge:
+            if timestamps.token_room > room:  # now the size is known
+                continue
+            raise
         if token.authority.dump() in covered:
             prepared.fill_with_cms(output, token.encoded)
             augmented: bytes = output.getvalue()
@@ -143,19 +159,25 @@ def _uses(reader: Any, trust: TrustStore, signers: Mapping[str, TrustStore], now
         if signature.signed_revision < protected:
             continue
         if signature.sig_object_type == "/DocTimeStamp":
-            uses.append(_token_use(signature.signed_data, (), trust))
+            token = signature.signed_data
+            uses.append(_token_use(token, (), trust, carried(token)))
             continue
         others = tuple(signature.other_embedded_certs)
         tokens = timestamp_tokens(signature.signer_info)
         times = [token_time(token) for token in tokens]
         time = min(times, default=now)
         own = signers.get(signature.field_name, trust)
-        uses.append(_Use(signature.signer_cert, others, time, False, own))
-        uses.extend(_token_use(token, others, trust) for token in tokens)
+        stapled = carried(signature.signed_data, signature.signer_info)
+        for token in tokens:
+            stapled.update(carried(token))
+        uses.append(_Use(signature.signer_cert, others, time, False, own, stapled))
+        uses.extend(_token_use(token, others, trust, stapled) for token in tokens)
     return uses
 
 
-def _token_use(token: cms.SignedData, others: tuple[x509.Certificate, ...], trust: TrustStore) -> _Use:
+def _token_use(
+    token: cms.SignedData, others: tuple[x509.Certificate, ...], trust: TrustStore, stapled: Evidence
+) -> _Use:
     certificates = generic_cms.extract_certs_for_validation(token)
     return _Use(
         certificates.signer_cert,
@@ -163,6 +185,7 @@ def _token_use(token: cms.SignedData, others: tuple[x509.Certificate, ...], trus
         token_time(token),
         for_timestamp=True,
         trust=trust.timestamps,
+        stapled=stapled,
     )
 
 

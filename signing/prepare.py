@@ -20,11 +20,12 @@ from pyhanko.sign.validation import read_certification_data
 
 from signing.algorithms import DIGEST_ALGORITHMS
 from signing.appearance import stamp_style
-from signing.cms import OUTSIDE_SPACE, signed_attributes, space_for
+from signing.cms import OUTSIDE_SPACE, signed_attributes, space_for, timestamp_tokens
 from signing.credentials.base import SignerIdentity
 from signing.errors import CredentialError, FieldPlaceError
 from signing.model import PreparedRevision, PreparedSignature, SignatureRequest
 from signing.pdf import empty_signature_field, open_writer, readable
+from signing.timestamps import MAX_TOKEN_BYTES, TOKEN_ALLOWANCE
 
 __all__ = ["prepare"]
 
@@ -37,6 +38,7 @@ def prepare(
     *,
     at: datetime,
     reserved: int | None = None,
+    token_room: int = TOKEN_ALLOWANCE,
 ) -> PreparedSignature: ...
 
 
@@ -49,6 +51,7 @@ def prepare(
     at: datetime,
     digest_algorithm: str = "sha256",
     reserved: int | None = None,
+    token_room: int = TOKEN_ALLOWANCE,
 ) -> PreparedRevision: ...
 
 
@@ -60,28 +63,31 @@ def prepare(
     at: datetime,
     digest_algorithm: str = "sha256",
     reserved: int | None = None,
+    token_room: int = TOKEN_ALLOWANCE,
 ) -> PreparedRevision:
     """Write the new revision but for the signature itself, and the attributes to be signed.
 
     Without an identity the signer is not known yet: a CMS over the document digest (by `digest_algorithm`) is to come
     from elsewhere, for `embed_cms`. `reserved` is the room kept for the CMS, in bytes; by default what the identity
-    needs, or `OUTSIDE_SPACE`. `at` is the claimed time (/M); what counts is the timestamp that `embed` gets.
+    needs, or `OUTSIDE_SPACE`, with `token_room` for the timestamp, or more where a signature in the document has a
+    larger one. `at` is the claimed time (/M); what counts is the timestamp that `embed` gets.
 
     Raises `FieldPlaceError` (no such empty field, or certifying after another signature), `CredentialError`
     (certificate not valid at that time, digest refused), `AppearanceError` (text does not fit, font lacks a letter),
     `RevisionBroken` (damaged PDF).
     """
     if identity is None:
-        algorithm, space = digest_algorithm, OUTSIDE_SPACE
+        algorithm, space = digest_algorithm, OUTSIDE_SPACE - TOKEN_ALLOWANCE
     else:
         identity.check_validity(at)
-        algorithm, space = identity.mechanism.digest_algorithm, space_for(identity)
+        algorithm, space = identity.mechanism.digest_algorithm, space_for(identity, 0)
     if algorithm not in DIGEST_ALGORITHMS:
         raise CredentialError(f"the digest algorithm {algorithm} is not used here", remedy="use sha256")
     writer = open_writer(revision)
     with readable():
         empty_signature_field(writer, request.field)
         _check_certification(writer.prev, request)
+        space += max(token_room, _roomiest(writer.prev))
         steps = PdfCMSEmbedder().write_cms(request.field, writer, existing_fields_only=True)
         next(steps)
         steps.send(
@@ -123,6 +129,20 @@ def prepare(
     return PreparedSignature(
         **common, signed_attributes=signed_attributes(identity, prepared.document_digest), identity=identity
     )
+
+
+def _roomiest(reader: PdfFileReader) -> int:
+    """Bytes that the largest signature timestamp in the document takes, and a quarter more.
+
+    The next one probably comes from the same authority, and another worker may have met it.
+    """
+    sizes = (
+        len(token.dump())
+        for signature in reader.embedded_regular_signatures
+        for token in timestamp_tokens(signature.signer_info)
+    )
+    largest = min(max(sizes, default=0), MAX_TOKEN_BYTES)
+    return largest + largest // 4
 
 
 def _check_certification(reader: PdfFileReader, request: SignatureRequest) -> None:

@@ -1,14 +1,15 @@
-"""Evidence that certificates were not revoked: OCSP responses and CRLs, fetched over HTTP.
+"""Evidence that certificates were not revoked: OCSP responses and CRLs, fetched over HTTP or stapled to a signature.
 
-What is fetched is checked in form here (right certificate, in force, a definite answer); that it is signed by one who
-may is checked with the path, by `EvidenceCollector.collect`.
+Each is checked before it is used (`signing.evidence`), so that a source whose answer does not hold gives way to the
+next; that the path above holds too is checked at the end, by `EvidenceCollector.collect`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from threading import Lock
@@ -16,7 +17,6 @@ from typing import Final
 
 import requests
 from asn1crypto import algos, crl, ocsp, x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from pyhanko_certvalidator.context import CertValidationPolicySpec, bootstrap_validation_data_handlers
 from pyhanko_certvalidator.errors import PathValidationError, RevokedError
 from pyhanko_certvalidator.ltv.poe import POEManager
@@ -28,71 +28,85 @@ from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.aio import run
 from signing.credentials.base import common_name
-from signing.errors import CertificateRevoked, RevocationUnavailable
-from signing.http import NotReceived, received
+from signing.errors import CertificateRevoked, RevocationTooEarly, RevocationUnavailable
+from signing.evidence import (
+    CLOCK_SKEW,
+    MALFORMED,
+    Evidence,
+    Item,
+    Statement,
+    Unusable,
+    read_crl,
+    read_ocsp,
+    responder_certificates,
+)
+from signing.http import NotReceived, open_session, received, shown_address, time_limit
+from signing.kept import Kept
 from signing.trust import TrustStore
 
 __all__ = ["Chain", "Evidence", "EvidenceCollector"]
 
+log = logging.getLogger(__name__)
+
 _CONNECTIONS: Final = 8
-_SKEW: Final = timedelta(minutes=5)
 _MAX_OCSP: Final = 64 * 1024
 _MAX_CRL: Final = 16 * 1024 * 1024
 _LARGE_CRL: Final = 256 * 1024  # above this, an OCSP response is preferred where there is one
-_MALFORMED: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, UnsupportedAlgorithm)
-"""What asn1crypto, pyHanko and cryptography raise for bytes that mean nothing: asn1crypto parses when asked."""
-
-
-@dataclass
-class Evidence:
-    """Certificates, OCSP responses and CRLs, each once, as DER."""
-
-    certificates: dict[bytes, x509.Certificate] = field(default_factory=dict)
-    ocsps: dict[bytes, ocsp.OCSPResponse] = field(default_factory=dict)
-    crls: dict[bytes, crl.CertificateList] = field(default_factory=dict)
-
-    def add(self, item: x509.Certificate | ocsp.OCSPResponse | crl.CertificateList) -> None:
-        if isinstance(item, x509.Certificate):
-            self.certificates.setdefault(item.dump(), item)
-        elif isinstance(item, ocsp.OCSPResponse):
-            self.ocsps.setdefault(item.dump(), item)
-            for certificate in _responder_certificates(item):
-                self.certificates.setdefault(certificate.dump(), certificate)
-        else:
-            self.crls.setdefault(item.dump(), item)
-
-    def update(self, other: Evidence) -> None:
-        for mine, others in (
-            (self.certificates, other.certificates),
-            (self.ocsps, other.ocsps),
-            (self.crls, other.crls),
-        ):
-            for der, item in others.items():
-                mine.setdefault(der, item)
+_KEEP: Final = timedelta(hours=1)
+"""How long an answer is kept, at most; one whose nextUpdate comes sooner, until then."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A verified path to an anchor of `trust`, whose leaf was used at some time, for a signature or for a timestamp."""
+    """A verified path to an anchor of `trust`, whose leaf was used at some time, for a signature or for a timestamp.
+
+    `stapled` came with the signature; it is used where it holds. With `issued_after`, evidence about the leaf counts
+    only when it was issued then or later.
+    """
 
     path: ValidationPath
     trust: TrustStore
     used_at: datetime
     for_timestamp: bool
+    stapled: Evidence = field(default_factory=Evidence)
+    issued_after: datetime | None = None
 
 
-class _Unusable(Exception):
-    """Why one source's answer is not used."""
+@dataclass(frozen=True)
+class _Wanted:
+    """A certificate that needs evidence, and which will do."""
+
+    certificate: x509.Certificate
+    issuer: x509.Certificate
+    prefer_crl: bool
+    leaf: bool = False
+    used_at: datetime | None = None
+    """Of a signer: what was issued before proves little, and is never taken from what was kept."""
+    issued_after: datetime | None = None
+    stapled: tuple[Item, ...] = ()
 
 
 class EvidenceCollector:
-    """Fetches evidence. One instance keeps its connections, and CRLs until they are renewed."""
+    """Fetches evidence. Keeps its connections, and answers for an hour or until they are renewed; threads may share it.
 
-    def __init__(self, *, timeout: float = 10.0, session: requests.Session | None = None) -> None:
+    `max_age` is how old (by thisUpdate) evidence about an end certificate may be: a CA's own is issued seldom. What is
+    kept is bounded in number and bytes; the answer used least recently goes first.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 10.0,
+        max_age: timedelta | None = None,
+        session: requests.Session | None = None,
+        max_kept: int = 512,
+        max_kept_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
         self._timeout = timeout
-        self._session = session or requests.Session()
-        self._crls: dict[str, crl.CertificateList] = {}
-        self._one_list_at_a_time = Lock()
+        self._max_age = max_age
+        self._session = session or open_session()
+        self._kept: Kept[tuple[str, bytes], tuple[datetime, Item]] = Kept(max_kept, max_kept_bytes)
+        self._one_at_a_time = [Lock() for _ in range(16)]
 
     def collect(self, chains: Sequence[Chain], into: Evidence, *, at: datetime | None = None) -> None:
         """Add the certificates of every chain, and evidence for each but the anchor; all is fetched at once.
@@ -100,20 +114,17 @@ class EvidenceCollector:
         For a time-stamping certificate a CRL is preferred: it is signed by the CA, so it can be checked for as long
         as the CA's certificate lives, while an OCSP responder's often ends within weeks.
         It is judged as of `at`, by default now.
-        Raises `RevocationUnavailable`, or `CertificateRevoked` when one was revoked before it was used.
+        Raises `RevocationUnavailable` (of it `RevocationTooEarly`, when a chain's `issued_after` is not reached), or
+        `CertificateRevoked` when one was revoked before it was used.
         """
         now = at or datetime.now(UTC)
-        wanted: dict[bytes, tuple[x509.Certificate, x509.Certificate, str]] = {}
-        for chain in chains:
-            certificates = list(chain.path.iter_certs(include_root=True))
-            for issuer, certificate in pairwise(certificates):
-                stamps = chain.for_timestamp and certificate is certificates[-1]
-                wanted.setdefault(certificate.dump(), (certificate, issuer, "crl" if stamps else "ocsp"))
+        _check_grace(chains, now)
+        wanted = _wanted(chains)
         if not wanted:
             return
         with ThreadPoolExecutor(max_workers=min(_CONNECTIONS, len(wanted))) as pool:
             fetched = {
-                der: pool.submit(self._with_responders, *item, now, into) for der, item in wanted.items()
+                der: pool.submit(self._with_responders, item, now, into) for der, item in wanted.items()
             }
         for chain in chains:
             own = Evidence()
@@ -126,67 +137,102 @@ class EvidenceCollector:
                 _verify(chain, own, now)
             except RevocationUnavailable:
                 # Kept, a CRL that does not hold would stand in the way until its end: all are fetched anew.
-                self._crls = {}
+                self._kept.clear()
                 raise
             into.update(own)
 
-    def _with_responders(
-        self,
-        certificate: x509.Certificate,
-        issuer: x509.Certificate,
-        prefer: str,
-        now: datetime,
-        known: Evidence,
-    ) -> list[ocsp.OCSPResponse | crl.CertificateList]:
+    def close(self) -> None:
+        """Close the connections kept."""
+        self._session.close()
+
+    def _with_responders(self, wanted: _Wanted, now: datetime, known: Evidence) -> list[Item]:
         """Evidence for a certificate, and for the responder that gave it unless that is exempt."""
-        found = [self._status(certificate, issuer, now, prefer)]
-        for responder in _responder_certificates(found[0]):
+        found = [self._statement(wanted, now)]
+        for responder in responder_certificates(found[0]):
             # A responder without the no-check extension is itself in need of evidence (RFC 6960 4.2.2.2.1).
-            settled = responder.dump() == issuer.dump() or responder.dump() in known.certificates
+            settled = responder.dump() == wanted.issuer.dump() or responder.dump() in known.certificates
             if responder.ocsp_no_check_value is None and not settled:
-                found.append(self._status(responder, issuer, now, "crl"))
+                found.append(self._statement(_Wanted(responder, wanted.issuer, prefer_crl=True), now))
         return found
 
-    def _status(
-        self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime, prefer: str
-    ) -> ocsp.OCSPResponse | crl.CertificateList:
-        reasons: list[str] = []
-        lists = _crl_urls(certificate)
-        responders = certificate.ocsp_urls
-        order = ["crl", "ocsp"] if prefer == "crl" else ["ocsp", "crl"]
-        large: crl.CertificateList | None = None
-        for kind in order:
-            for url in lists if kind == "crl" else responders:
-                try:
-                    if kind == "ocsp":
-                        return self._ocsp(url, certificate, issuer, now)
-                    found = self._crl(url, issuer, now)
-                except _Unusable as reason:
-                    reasons.append(f"{url}: {reason}")
+    def _statement(self, wanted: _Wanted, now: datetime) -> Item:
+        """The first that will do: stapled since the use, fetched, stapled before."""
+        reasons: list[Unusable] = []
+        since_use = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
+        if found := self._stapled(since_use, now, []):
+            return found
+        large: Item | None = None
+        for kind, url in _sources(wanted):
+            try:
+                found = self._asked(kind, url, wanted, now)
+            except Unusable as reason:
+                reasons.append(reason)
+                log.warning("evidence source url=%s not used: %s", shown_address(url), reason)
+                reasons[-1].args = (f"{shown_address(url)}: {reason}",)
+                continue
+            if kind == "crl" and wanted.prefer_crl and wanted.certificate.ocsp_urls:
+                if large is not None:
                     continue
-                if prefer == "crl" and responders and len(found.dump()) > _LARGE_CRL:
+                if len(found.dump()) > _LARGE_CRL:
                     large = found
-                    break
-                return found
+                    continue
+            return found
         if large is not None:
             return large
-        raise RevocationUnavailable(
-            f"no evidence that a certificate issued by {common_name(issuer.subject)} is not revoked ("
-            + ("; ".join(reasons) or "it names neither OCSP responder nor CRL")
-            + ")",
-            remedy="try again later",
-        )
+        if found := self._stapled(wanted, now, reasons):
+            return found
+        raise _none_will_do(wanted, reasons, now)
 
-    def _ocsp(
-        self, url: str, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
-    ) -> ocsp.OCSPResponse:
+    def _stapled(self, wanted: _Wanted, now: datetime, reasons: list[Unusable]) -> Item | None:
+        for item in wanted.stapled:
+            try:
+                self._check_age(_read(item, wanted, now), wanted, now)
+            except Unusable as reason:
+                reason.args = (f"stapled: {reason}",)
+                reasons.append(reason)
+                continue
+            return item
+        return None
+
+    def _asked(self, kind: str, url: str, wanted: _Wanted, now: datetime) -> Item:
+        key = (url, b"" if kind == "crl" else wanted.certificate.dump())
+        # Only who wants the same waits for it: a list is fetched once, however many certificates it is for.
+        with self._one_at_a_time[hash(key) % len(self._one_at_a_time)]:
+            kept = self._kept.get(key)
+            if kept is not None and timedelta() <= now - kept[0] <= _KEEP:
+                try:
+                    statement = _read(kept[1], wanted, now)
+                    if statement.next_update is not None and now < statement.next_update:
+                        later = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
+                        self._check_age(statement, later, now)
+                        return statement.item
+                except Unusable:
+                    self._kept.drop(key)
+            item = self._crl(url) if kind == "crl" else self._ocsp(url, wanted)
+            statement = _read(item, wanted, now)
+            self._kept.put(key, (now, item), len(item.dump()))
+        self._check_age(statement, wanted, now)
+        return item
+
+    def _check_age(self, statement: Statement, wanted: _Wanted, now: datetime) -> None:
+        if wanted.issued_after is not None and statement.this_update < wanted.issued_after:
+            raise Unusable(
+                f"it was issued {statement.this_update:%Y-%m-%d %H:%M:%S} UTC, and is to be from"
+                f" {wanted.issued_after:%Y-%m-%d %H:%M:%S} or later",
+                early=True,
+                next_update=statement.next_update,
+            )
+        if wanted.leaf and self._max_age is not None and now - statement.this_update > self._max_age:
+            raise Unusable(f"it is older than {self._max_age}")
+
+    def _ocsp(self, url: str, wanted: _Wanted) -> ocsp.OCSPResponse:
         # SHA-1 only names the issuer here; it is the one algorithm every responder knows (RFC 5019 2.1.1).
         identifier = ocsp.CertId(
             {
                 "hash_algorithm": algos.DigestAlgorithm({"algorithm": "sha1"}),
-                "issuer_name_hash": certificate.issuer.sha1,
-                "issuer_key_hash": issuer.public_key.sha1,
-                "serial_number": certificate.serial_number,
+                "issuer_name_hash": wanted.certificate.issuer.sha1,
+                "issuer_key_hash": wanted.issuer.public_key.sha1,
+                "serial_number": wanted.certificate.serial_number,
             }
         )
         request = ocsp.OCSPRequest({"tbs_request": {"request_list": [{"req_cert": identifier}]}})
@@ -194,44 +240,16 @@ class EvidenceCollector:
             url, _MAX_OCSP, data=request.dump(), headers={"Content-Type": "application/ocsp-request"}
         )
         try:
-            response = ocsp.OCSPResponse.load(body, strict=True)
-            status = response["response_status"].native
-            if status != "successful":
-                raise _Unusable(f"status {status}")
-            for single in response.response_data["responses"]:
-                if (
-                    single["cert_id"]["serial_number"].native == certificate.serial_number
-                    and single["cert_id"]["issuer_key_hash"].native == identifier["issuer_key_hash"].native
-                ):
-                    if single["cert_status"].name == "unknown":
-                        raise _Unusable("the responder does not know the certificate")
-                    _check_period(single["this_update"].native, single["next_update"].native, now)
-                    for responder in _responder_certificates(response):
-                        responder.ocsp_no_check_value  # noqa: B018 (asn1crypto parses when asked)
-                    return response
-        except _MALFORMED as error:
-            raise _Unusable(f"the answer is malformed ({type(error).__name__})") from error
-        raise _Unusable("the answer is for another certificate")
+            return ocsp.OCSPResponse.load(body, strict=True)
+        except MALFORMED as error:
+            raise Unusable(f"the answer is malformed ({type(error).__name__})") from error
 
-    def _crl(self, url: str, issuer: x509.Certificate, now: datetime) -> crl.CertificateList:
-        with self._one_list_at_a_time:
-            return self._crl_kept(url, issuer, now)
-
-    def _crl_kept(self, url: str, issuer: x509.Certificate, now: datetime) -> crl.CertificateList:
-        kept = self._crls.get(url)
-        if kept is not None:
-            following = kept["tbs_cert_list"]["next_update"].native
-            if following is not None and now < following and kept.issuer.dump() == issuer.subject.dump():
-                return kept
+    def _crl(self, url: str) -> crl.CertificateList:
         body = self._fetch(url, _MAX_CRL)
         try:
-            found = crl.CertificateList.load(body, strict=True)
-            listing = found["tbs_cert_list"]
-            _check_period(listing["this_update"].native, listing["next_update"].native, now)
-        except _MALFORMED as error:
-            raise _Unusable(f"the answer is malformed ({type(error).__name__})") from error
-        self._crls[url] = found
-        return found
+            return crl.CertificateList.load(body, strict=True)
+        except MALFORMED as error:
+            raise Unusable(f"the answer is malformed ({type(error).__name__})") from error
 
     def _fetch(
         self, url: str, limit: int, *, data: bytes | None = None, headers: dict[str, str] | None = None
@@ -242,21 +260,79 @@ class EvidenceCollector:
                 url,
                 data=data,
                 headers=headers,
-                timeout=self._timeout,
+                timeout=time_limit(self._timeout),
                 stream=True,
                 allow_redirects=data is None,
             ) as response:
                 if response.status_code != requests.codes.ok:
-                    raise _Unusable(f"HTTP status {response.status_code}")
+                    raise Unusable(f"HTTP status {response.status_code}")
                 return received(response, limit=limit, seconds=self._timeout)
         except NotReceived as error:
-            raise _Unusable(str(error)) from error
+            raise Unusable(str(error)) from error
         except requests.RequestException as error:
-            raise _Unusable(type(error).__name__) from error
+            raise Unusable(type(error).__name__) from error
 
-    def close(self) -> None:
-        """Close the connections kept."""
-        self._session.close()
+
+def _check_grace(chains: Sequence[Chain], now: datetime) -> None:
+    ends = max((c.issued_after for c in chains if c.issued_after is not None), default=now)
+    if ends > now:
+        raise RevocationTooEarly(
+            f"the grace period after the last signature lasts until {ends:%Y-%m-%d %H:%M:%S} UTC",
+            remedy="it is tried again by itself then",
+            retry_at=ends,
+        )
+
+
+def _wanted(chains: Sequence[Chain]) -> dict[bytes, _Wanted]:
+    """What needs evidence, by certificate: the signers' own first, as they ask for more of it."""
+    wanted: dict[bytes, _Wanted] = {}
+    for chain in sorted(chains, key=lambda chain: chain.for_timestamp):
+        certificates = list(chain.path.iter_certs(include_root=True))
+        stapled = (*chain.stapled.ocsps.values(), *chain.stapled.crls.values())
+        for issuer, certificate in pairwise(certificates):
+            leaf = certificate is certificates[-1]
+            signer = leaf and not chain.for_timestamp
+            item = _Wanted(
+                certificate,
+                issuer,
+                prefer_crl=leaf and chain.for_timestamp,
+                leaf=leaf,
+                used_at=chain.used_at if signer else None,
+                issued_after=chain.issued_after if signer else None,
+                stapled=stapled,
+            )
+            known = wanted.setdefault(certificate.dump(), item)
+            if known is not item:
+                wanted[certificate.dump()] = replace(known, stapled=(*known.stapled, *stapled))
+    return wanted
+
+
+def _sources(wanted: _Wanted) -> list[tuple[str, str]]:
+    lists = [("crl", url) for url in _crl_urls(wanted.certificate)]
+    responders = [("ocsp", url) for url in wanted.certificate.ocsp_urls if _over_http(url)]
+    return [*lists, *responders] if wanted.prefer_crl else [*responders, *lists]
+
+
+def _read(item: Item, wanted: _Wanted, now: datetime) -> Statement:
+    read = read_crl if isinstance(item, crl.CertificateList) else read_ocsp
+    return read(item, wanted.certificate, wanted.issuer, now)
+
+
+def _none_will_do(wanted: _Wanted, reasons: Sequence[Unusable], now: datetime) -> RevocationUnavailable:
+    issuer = common_name(wanted.issuer.subject)
+    told = "; ".join(map(str, reasons)) or "it names neither OCSP responder nor CRL"
+    early = [reason for reason in reasons if reason.early]
+    if early:
+        coming = [r.next_update for r in early if r.next_update is not None and r.next_update > now]
+        return RevocationTooEarly(
+            f"nothing issued after the grace period says yet that a certificate by {issuer} is not revoked ({told})",
+            remedy="it is tried again by itself",
+            # Most issuers renew before nextUpdate: it is looked at now and then, by the usual rule.
+            retry_at=min(coming) if coming and min(coming) - now < timedelta(minutes=15) else None,
+        )
+    return RevocationUnavailable(
+        f"no evidence that a certificate issued by {issuer} is not revoked ({told})", remedy="try again later"
+    )
 
 
 def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
@@ -271,7 +347,7 @@ def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
     policy = CertValidationPolicySpec(
         trust_manager=chain.trust.manager,
         revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO, retroactive_revinfo=True),
-        time_tolerance=_SKEW,
+        time_tolerance=CLOCK_SKEW,
     )
     try:
         handlers = bootstrap_validation_data_handlers(
@@ -291,28 +367,19 @@ def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
         raise RevocationUnavailable(
             f"the evidence about revocation does not hold ({type(error).__name__})", remedy="try again later"
         ) from error
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise RevocationUnavailable(
             f"the evidence about revocation cannot be read ({type(error).__name__})", remedy="try again later"
         ) from error
-
-
-def _check_period(this_update: datetime, next_update: datetime | None, now: datetime) -> None:
-    if this_update > now + _SKEW:
-        raise _Unusable("the answer is dated in the future")
-    if next_update is not None and next_update < now - _SKEW:
-        raise _Unusable("the answer is out of date")
 
 
 def _crl_urls(certificate: x509.Certificate) -> list[str]:
     return [
         url
         for point in certificate.crl_distribution_points or ()
-        if (url := point.url) is not None and url.lower().startswith(("http://", "https://"))
+        if (url := point.url) is not None and _over_http(url)
     ]
 
 
-def _responder_certificates(item: object) -> Iterable[x509.Certificate]:
-    if isinstance(item, ocsp.OCSPResponse):
-        return list(item.basic_ocsp_response["certs"] or ())
-    return []
+def _over_http(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))

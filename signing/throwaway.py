@@ -55,8 +55,8 @@ class ThrowawayAuthority:
     credential: ThrowawayCredential
     time: datetime
 
-    def timestamp(self, digest: bytes, algorithm: str) -> TimestampToken:
-        """An RFC 3161 token over `digest`."""
+    def timestamp(self, digest: bytes, algorithm: str, *, room: int | None = None) -> TimestampToken:  # noqa: ARG002
+        """An RFC 3161 token over `digest`; it is small, and has room anywhere."""
         info = tsp.TSTInfo(
             {
                 "version": 1,

@@ -24,8 +24,8 @@ __all__ = ["TimestampSource", "check_token"]
 class TimestampSource(Protocol):
     """Gives timestamps: a `TimestampClient`, or a throwaway authority in a rehearsal."""
 
-    def timestamp(self, digest: bytes, algorithm: str) -> TimestampToken:
-        """A token over `digest`. Raises `TimestampUnavailable`."""
+    def timestamp(self, digest: bytes, algorithm: str, *, room: int | None = None) -> TimestampToken:
+        """A token over `digest` of at most `room` bytes. Raises `TimestampTooLarge`, `TimestampUnavailable`."""
         ...
 
 

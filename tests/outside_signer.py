@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +59,7 @@ class Outside:
         content: bytes = DATA,
         content_type: str = "data",
         unsigned: bytes = b"",
+        evidence: Sequence[bytes] = (),
     ) -> bytes:
         """A CMS whose attributes are changed before they are signed, or that names or sends another's certificate."""
         credential = self.signers.credential(by)
@@ -74,7 +75,8 @@ class Outside:
             identity,
             attributes,
             credential.sign(attributes),
-            version=1,
+            version=5 if evidence else 1,
+            evidence=evidence,
             content=content,
             certificates=[self.signers.credential(sent or by).identity.certificate, *identity.chain],
             unsigned=unsigned,

@@ -34,6 +34,8 @@ _KEYS: dict[str, Callable[[], Any]] = {
     "foreign-root": lambda: rsa.generate_private_key(65537, _RSA_CA),
     "ocsp": lambda: ec.generate_private_key(ec.SECP256R1()),
     "tsa": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "tsa-expired": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "tsa-other-purpose": lambda: ec.generate_private_key(ec.SECP256R1()),
     "tsa2": lambda: rsa.generate_private_key(65537, _RSA_CA),
     "foreign-tsa": lambda: ec.generate_private_key(ec.SECP256R1()),
     "seal": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -65,6 +67,8 @@ _NAMES = {
     "ocsp": "Test OCSP Responder",
     "tsa": "Test TSA 1",
     "tsa2": "Test TSA 2",
+    "tsa-expired": "Test TSA Of Yesterday",
+    "tsa-other-purpose": "Test TSA For Code",
     "seal": "Arbeids- og velferdsetaten (test)",
     "participant": "Łucja Čáhppes Ødegård",
     "employer": "Bø Snekkerverksted AS",
@@ -152,6 +156,19 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
             "issuer": "root",
             "validity": long,
             "extensions": [_extension(["digital_signature"]), _TIME_STAMPING],
+        },
+        "tsa-expired": {
+            "issuer": "root",
+            "validity": past,
+            "extensions": [_extension(["digital_signature"]), _TIME_STAMPING],
+        },
+        "tsa-other-purpose": {
+            "issuer": "root",
+            "validity": long,
+            "extensions": [
+                _extension(["digital_signature"]),
+                {"id": "extended_key_usage", "critical": True, "value": ["time_stamping", "code_signing"]},
+            ],
         },
         "tsa2": {
             "issuer": "interm",
@@ -250,6 +267,11 @@ def _configuration(now: datetime, url: str) -> dict[str, Any]:
                     },
                     "time-stamping": {
                         "tsa": {"signing-key": "tsa", "signing-cert": "tsa"},
+                        "tsa-expired": {"signing-key": "tsa-expired", "signing-cert": "tsa-expired"},
+                        "tsa-other-purpose": {
+                            "signing-key": "tsa-other-purpose",
+                            "signing-cert": "tsa-other-purpose",
+                        },
                         "tsa2": {
                             "signing-key": "tsa2",
                             "signing-cert": "tsa2",
@@ -323,6 +345,10 @@ class TestPki:
     @property
     def tsa2_url(self) -> str:
         return f"{self.url}/test/tsa/tsa2"
+
+    def authority_url(self, label: str) -> str:
+        """Of any time-stamping service; the paths of none but `tsa` begin another's."""
+        return f"{self.url}/test/tsa/{label}"
 
     @property
     def foreign_tsa_url(self) -> str:

@@ -57,6 +57,7 @@ def augment_document(services: Services, agreement: Agreement, _step: Step) -> D
         signers=signers_trust(version, keys.trust),
         digest=keys.trust.algorithms.digest_for(keys.now()),
         at=keys.now(),
+        grace=services.revocation_grace,
     )
     sha256 = services.ledger.put_blob(agreement.id, augmented, "pdf", archived=True)
     return Draft("augmented", {"revision": {"sha256": sha256, "bytes": len(augmented)}, "level": LEVEL})
@@ -157,8 +158,13 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         receipt, credential, keys.timestamps, trust=trust, collector=keys.evidence, at=keys.now()
     )
     draft = ledger.get_blob(agreement.id, version.receipt_draft_sha256, "pdf")
+    # By now the authority's size is known: the detached seal has a token of its.
     prepared = prepare(
-        draft, SignatureRequest(field=SEAL, certify=True), credential.identity, at=services.clock.now()
+        draft,
+        SignatureRequest(field=SEAL, certify=True),
+        credential.identity,
+        at=services.clock.now(),
+        token_room=keys.timestamps.token_room,
     )
     sealed = embed(prepared, sign(prepared, credential), revision=draft, timestamps=keys.timestamps)
     final = augment(

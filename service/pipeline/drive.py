@@ -24,7 +24,7 @@ from service.pipeline import archive, authorization, declare, follow_up, render,
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked, upkeep_run
-from signing import SigningError
+from signing import RevocationUnavailable, SigningError
 
 __all__ = ["Outcome", "Rest", "drive", "unforeseen"]
 
@@ -228,7 +228,9 @@ def _parked(
     before = marker.parked if marker.parked and marker.parked.step == step else None
     attempts = before.attempts + 1 if before else 1
     first, most = retry
-    wait = min(first * 2 ** min(attempts - 1, 16), most)
+    retry_at = now + min(first * 2 ** min(attempts - 1, 16), most)
+    if isinstance(exc, RevocationUnavailable) and exc.retry_at:  # there will be none before
+        retry_at = max(retry_at, exc.retry_at)
     return Parked(
         step=step,
         code=exc.code,
@@ -236,5 +238,5 @@ def _parked(
         remedy=exc.remedy,
         attempts=attempts,
         since=before.since if before else timestamp(now),
-        retry_at=timestamp(now + wait),
+        retry_at=timestamp(retry_at),
     )

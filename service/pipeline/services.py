@@ -121,6 +121,8 @@ class Services:
     """How long before the end of what proves a version it is renewed, at the soonest after half of the time."""
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
+    revocation_grace: timedelta = timedelta()
+    """How long after the last signature evidence about revocation must have been issued before a version is closed."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:

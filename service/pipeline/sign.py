@@ -54,6 +54,7 @@ from signing import (
     SignerIdentity,
     SigningError,
     StaleSignature,
+    TimestampTooLarge,
     UserAuthorization,
     WrongSigner,
     embed,
@@ -169,10 +170,11 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
         mechanism = signer.identity.mechanism if signer.identity else Mechanism.ECDSA_SHA256
         rehearse(revision, request, mechanism, at=now)
     prepared: PreparedRevision
+    room = services.keys.timestamps.token_room
     if signer.identity:
-        prepared = prepare(revision, request, signer.identity, at=now)
+        prepared = prepare(revision, request, signer.identity, at=now, token_room=room)
     else:
-        prepared = prepare(revision, request, None, at=now)
+        prepared = prepare(revision, request, None, at=now, token_room=room)
     blob_sha256 = services.ledger.put_blob(agreement.id, prepared.to_bytes(), "prepared")
     data = {
         "field": field,
@@ -252,13 +254,18 @@ def complete_signature(services: Services, agreement: Agreement, step: Step) -> 
     if intent.answer:
         try:
             identity, signed = _outside(services, agreement, prepared, revision)
+        except TimestampTooLarge as exc:
+            # Another authority may answer soon; but a person must not wait for ever for what may never come.
+            if not _is_old(services, intent):
+                raise
+            return refuse(version.party(field), intent, exc)
         except REFUSALS as exc:
             if exc.retryable:
                 raise
             return refuse(version.party(field), intent, exc)
         return _signed(services, agreement, field, identity, _place_of_answer(intent), signed)
     credential = held_credential(services, signing_role(version, field))
-    if services.clock.now() - datetime.fromisoformat(intent.at) > PREPARED_LIFETIME:
+    if _is_old(services, intent):
         return _discarded(intent, "too_old")
     if not isinstance(prepared, PreparedSignature) or prepared.identity != credential.identity:
         return _discarded(intent, "certificate_changed")
@@ -266,9 +273,14 @@ def complete_signature(services: Services, agreement: Agreement, step: Step) -> 
         signed = embed(
             prepared, sign(prepared, credential), revision=revision, timestamps=services.keys.timestamps
         )
-    except (StaleSignature, SignatureMismatch) as exc:
+    except (StaleSignature, SignatureMismatch, TimestampTooLarge) as exc:
+        # A token's size is known once it came: the next one prepared has room for it.
         return _discarded(intent, exc.code)
     return _signed(services, agreement, field, credential.identity, place_of(credential), signed)
+
+
+def _is_old(services: Services, intent: Prepared) -> bool:
+    return services.clock.now() - datetime.fromisoformat(intent.at) > PREPARED_LIFETIME
 
 
 def _place_of_answer(intent: Prepared) -> KeyPlace:

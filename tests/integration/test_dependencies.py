@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,9 +28,10 @@ from service.domain.log import Entry
 from service.domain.steps import next_step
 from service.pipeline.drive import Outcome, Rest, drive
 from service.pipeline.services import Services
+from service.pipeline.sweep import sweep
 from service.pipeline.work import Parked
 from service.transport import Broker
-from signing import EvidenceCollector, TimestampClient
+from signing import EvidenceCollector, TimestampClient, validate
 from tests.agreements import Running, assert_signed, levels, submit, swept, waiting
 from tests.fakes import EventList
 from tests.faultproxy import Fault, FaultProxy, Request, meeting
@@ -204,6 +205,28 @@ def test_show_says_why_it_waits_and_until_when(running: Running, services: Servi
         assert part in text
     assert swept(services).rest is Rest.AT_REST
     assert services.workbook.of(marker.agreement_id) == []
+
+
+def test_the_grace_period_parks_until_it_is_over(
+    running: Running, services: Services, events: EventList, tmp_path: Path
+) -> None:
+    patient = replace(services, revocation_grace=timedelta(hours=1))
+    outcome = drive(patient, marker := submit(services))
+    parked = assert_waits(patient, outcome, "augment", "revocation_too_early")
+    document = services.ledger.get_blob(marker.agreement_id, outcome.agreement.current.document.sha256, "pdf")
+    last = max(s.time for s in validate(document, services.keys.trust).signatures if s.time)
+    assert datetime.fromisoformat(parked.retry_at) == last + timedelta(hours=1)
+    assert list(sweep(patient)) == []  # it is nobody's work before that
+    text = shown(tmp_path, marker.agreement_id)
+    for part in ("augment", "revocation_too_early", "grace period", parked.retry_at):
+        assert part in text
+
+    def evidence_is_from_after_it() -> bool:
+        with clients(replace(services, revocation_grace=timedelta(seconds=1))) as own:
+            return swept(own).rest is Rest.AT_REST
+
+    wait_until(evidence_is_from_after_it)
+    assert_signed(services, marker.agreement_id, events)
 
 
 # --- LibreOffice ----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,11 @@ def test_a_bucket_is_a_store() -> None:
         ({"SIGNERT_CAPABILITIES": "sign,fly"}, "SIGNERT_CAPABILITIES"),
         ({"SIGNERT_CAPABILITIES": ""}, "SIGNERT_CAPABILITIES"),
         ({"SIGNERT_TSA": "ftp://x"}, "SIGNERT_TSA"),
+        ({"SIGNERT_TSA_POLICY": "best"}, "SIGNERT_TSA_POLICY"),
+        ({"SIGNERT_TSA_POLICY": "1.02"}, "SIGNERT_TSA_POLICY"),
+        ({"SIGNERT_REVOCATION_GRACE": "-1"}, "SIGNERT_REVOCATION_GRACE"),
+        ({"SIGNERT_REVOCATION_GRACE": "a day"}, "SIGNERT_REVOCATION_GRACE"),
+        ({"SIGNERT_REVOCATION_MAX_AGE": "10"}, "SIGNERT_REVOCATION_MAX_AGE"),
         ({"SIGNERT_SEAL": "pkcs12:/seal.p12"}, "SIGNERT_TSA"),
     ],
 )
@@ -174,3 +180,22 @@ def test_the_broker_over_tls_checks_the_certificate_and_its_name(tmp_path: Path)
 def test_brokers_and_stores_that_cannot_be(given: dict[str, str], told: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(told)):
         load_settings(given)
+
+
+def test_timestamps_and_evidence_have_their_policy() -> None:
+    default = load_settings({})
+    assert (default.tsa_policy, default.revocation_grace, default.revocation_max_age) == (
+        None,
+        timedelta(),
+        None,
+    )
+    asked = load_settings(
+        {
+            "SIGNERT_TSA_POLICY": "0.4.0.2023.1.1",
+            "SIGNERT_REVOCATION_GRACE": "86400",
+            "SIGNERT_REVOCATION_MAX_AGE": "172800",
+        }
+    )
+    assert (asked.tsa_policy, asked.revocation_grace, asked.revocation_max_age) == (
+        "0.4.0.2023.1.1", timedelta(days=1), timedelta(days=2),
+    )  # fmt: skip
