@@ -1,8 +1,8 @@
 """A public key infrastructure that lives for decades by a clock of the test's, served over real HTTP.
 
 Roots, issuing CAs, time-stamping units and signers follow one another: each generation has keys of its own, and is used
-while it is the newest. After ten years the new ones are on P-384 with SHA-384. A CA answers for its certificates as long as its own
-lasts, then it is silent.
+while it is the newest. After ten years the new ones are on P-384 with SHA-384. A CA answers for its certificates as
+long as its own lasts, then it is silent.
 """
 
 from __future__ import annotations
