@@ -37,7 +37,8 @@ RENEWED = "agreement.timestamp-renewed"
 def signed(running: Running) -> MemoryStore:
     """A store with one signed agreement; for reading only."""
     store = MemoryStore()
-    assert drive(services := running.on(store, EventList()), submit(services)).rest is Rest.AT_REST
+    services = running.on(store, EventList())
+    assert drive(services, submit(services)).rest is Rest.AT_REST
     return store
 
 

@@ -47,7 +47,7 @@ YEAR = timedelta(days=365, hours=6)
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 END = START + 30 * YEAR
 DECIDED = datetime(2036, 6, 1, tzinfo=UTC)
-RETIRED = "2039-01-01"
+RETIRED = "2038-12-01"
 TODAY = resources.files("signing").joinpath("algorithms.toml").read_text("utf-8")
 # What is decided in 2036: the algorithms that all began with are good for two and a half more years.
 LATER = (
