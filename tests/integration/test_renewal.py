@@ -13,12 +13,13 @@ import pytest
 
 from service.domain.agreement import Agreement, Status
 from service.domain.folding import fold
-from service.domain.log import Draft
+from service.domain.log import Draft, timestamp
 from service.errors import NotFound
 from service.pipeline.drive import Rest, drive
 from service.pipeline.fsck import StoreCheck
 from service.pipeline.intake import receive
 from service.pipeline.ledger import blob_key
+from service.pipeline.renew import ask_renewal
 from service.pipeline.renewal_chain import renewal_faults
 from service.pipeline.renewals import agreement_ids, look_at, renew
 from service.pipeline.services import Services
@@ -117,12 +118,8 @@ def test_what_is_archived_by_a_renewal_is_retained(running: Running, services: S
 def test_of_two_workers_one_renews(services: Services) -> None:
     agreement_id = only_id(services)
     agreement = state(services)
-    now = services.clock.now()
-    assert agreement.current.schedule
-    due = replace(agreement.current.schedule, renew_by=now.isoformat().replace("+00:00", "Z"))
-    services.ledger.append(
-        agreement_id, agreement.head, Draft("renewal-scheduled", {"renewal": due.as_data()}), version=1
-    )
+    (asked,) = ask_renewal(services, agreement)
+    services.ledger.append(agreement_id, agreement.head, asked, version=1)
     markers = [services.workbook.begin(agreement_id, str(uuid.uuid4()), since=10**9) for _ in range(2)]
     threads = [threading.Thread(target=drive, args=(services, marker)) for marker in markers]
     for thread in threads:
@@ -132,6 +129,21 @@ def test_of_two_workers_one_renews(services: Services) -> None:
     assert len(state(services).current.renewals) == 1
     assert list(services.store.list("work/")) == []
     assert faults(services) == []
+
+
+def test_when_nothing_lasts_longer_today_a_renewal_is_put_off(services: Services) -> None:
+    agreement = state(services)
+    schedule = agreement.current.schedule
+    assert schedule
+    due = replace(schedule, renew_by=timestamp(services.clock.now()))
+    draft = Draft("renewal-scheduled", {"renewal": due.as_data()})
+    services.ledger.append(agreement.id, agreement.head, draft, version=1)
+    assert drive(services, services.workbook.begin(agreement.id, "again", since=10**9)).rest is Rest.AT_REST
+    later = state(services).current
+    assert later.renewals == ()
+    assert later.schedule
+    assert (later.schedule.ends, later.schedule.reason) == (schedule.ends, schedule.reason)
+    assert timestamp(services.clock.now() + timedelta(days=365)) < later.schedule.renew_by < schedule.ends
 
 
 def test_what_does_not_verify_is_not_renewed_and_holds_up_no_amendment(
