@@ -16,7 +16,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
@@ -261,8 +261,13 @@ def _constraint(ends: datetime | None, moment: datetime | None) -> AlgorithmUsag
     """
     if ends is NEVER or (ends is not None and moment is not None and moment >= ends):
         since = "it is not accepted" if ends is NEVER else f"it ended {ends:%Y-%m-%d}"
-        return AlgorithmUsageConstraint(False, None if ends is NEVER else ends, since)
-    return AlgorithmUsageConstraint(True, ends)
+        return AlgorithmUsageConstraint(False, _last_moment(ends), since)
+    return AlgorithmUsageConstraint(True, _last_moment(ends))
+
+
+def _last_moment(ends: datetime | None) -> datetime | None:
+    """pyHanko goes back to this time, at which the algorithm must still be accepted."""
+    return None if ends is None or ends is NEVER else ends - timedelta(seconds=1)
 
 
 def _years_later(moment: datetime, years: int) -> datetime:

@@ -60,7 +60,7 @@ def signed_attributes(
     ]
     if signing_time is not None:
         # RFC 5652 11.3: UTCTime until 2049, GeneralizedTime after it.
-        form = "utc_time" if signing_time.year < 2050 else "general_time"
+        form = "utc_time" if signing_time.year < 2050 else "generalized_time"
         attributes.append(attribute("signing_time", cms.Time({form: signing_time}).dump()))
     return tlv(SET, b"".join(sorted(attributes)))
 

@@ -13,18 +13,23 @@ from copy import copy
 from datetime import datetime, timedelta
 from typing import Final
 
-from asn1crypto import cms, x509
+from asn1crypto import cms, crl, x509
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
 from pyhanko.sign.validation import generic_cms
-from pyhanko.sign.validation.policy_decl import SignatureValidationSpec, bootstrap_validation_data_handlers
+from pyhanko.sign.validation.policy_decl import (
+    LocalKnowledge,
+    SignatureValidationSpec,
+    bootstrap_validation_data_handlers,
+)
 from pyhanko_certvalidator.context import CertValidationPolicySpec, ValidationDataHandlers
 from pyhanko_certvalidator.ltv.ades_past import past_validate
 from pyhanko_certvalidator.ltv.poe import POEManager, digest_for_poe
 from pyhanko_certvalidator.ltv.time_slide import ades_gather_prima_facie_revinfo
 from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.registry import PathBuilder
+from pyhanko_certvalidator.revinfo.archival import OCSPContainer
 
-__all__ = ["past_validation"]
+__all__ = ["later_revocation", "past_validation"]
 
 _SECOND: Final = timedelta(seconds=1)
 _OUT_OF_BOUNDS: Final = frozenset(
@@ -81,6 +86,37 @@ async def past_validation(
         if reason is AdESPassed.OK:
             return reason
     return reason
+
+
+def later_revocation(signed: cms.SignedData, store: LocalKnowledge, everything: LocalKnowledge) -> bool:
+    """Whether evidence that is not in `store` says that a certificate was revoked that the signature may rest on."""
+    known = {item.crl_data.dump() for item in store.known_crls}
+    lists = [item.crl_data for item in everything.known_crls if item.crl_data.dump() not in known]
+    answered = {item.ocsp_response_data.dump() for item in store.known_ocsps}
+    answers = [item for item in everything.known_ocsps if item.ocsp_response_data.dump() not in answered]
+    certificates = [choice.chosen for choice in signed["certificates"] if choice.name == "certificate"]
+    certificates += [item for item in store.known_certs if item.ca]
+    return any(
+        _is_listed(certificate, lists) or _is_answered(certificate, answers) for certificate in certificates
+    )
+
+
+def _is_listed(certificate: x509.Certificate, lists: Iterable[crl.CertificateList]) -> bool:
+    return any(
+        entry["user_certificate"].native == certificate.serial_number
+        for found in lists
+        if found.issuer.dump() == certificate.issuer.dump()
+        for entry in found["tbs_cert_list"]["revoked_certificates"] or ()
+    )
+
+
+def _is_answered(certificate: x509.Certificate, answers: Iterable[OCSPContainer]) -> bool:
+    return any(
+        single["cert_id"]["serial_number"].native == certificate.serial_number
+        for answer in answers
+        if (single := answer.extract_single_response()) is not None
+        and single["cert_status"].name == "revoked"
+    )
 
 
 def _handlers(

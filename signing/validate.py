@@ -57,7 +57,7 @@ from signing.model import (
     SignatureTimestampResult,
     ValidationReport,
 )
-from signing.past import past_validation
+from signing.past import later_revocation, past_validation
 from signing.pdf import end_of_revision
 from signing.policy import specification
 from signing.structure import check_structure
@@ -177,6 +177,9 @@ class _Validation:
         self.faults = check_structure(document, self.signatures, self.revisions)
         self.changes = changes.review(self.reader, self.signatures, document, self.revisions)
         self.proofs = POEManager(current_dt_override=at)
+        self.holding: list[int] = []
+        """Revisions of the document timestamps that hold, the newest first."""
+        self._stores: dict[int, LocalKnowledge] = {}
 
     def report(self) -> ValidationReport:
         if self.reader.encrypted:
@@ -190,8 +193,8 @@ class _Validation:
             judged_stamps[stamp.signed_revision] = judgement = run(self._judge_stamp(stamp))
             if judgement.outcome is AdESPassed.OK:
                 self._prove(stamp)
-        holding = [number for number, item in judged_stamps.items() if item.outcome is AdESPassed.OK]
-        signature_results = tuple(self._signature_result(item, holding) for item in signed)
+                self.holding.append(stamp.signed_revision)
+        signature_results = tuple(self._signature_result(item, self.holding) for item in signed)
         stamp_results = tuple(
             self._stamp_result(item, judged_stamps[item.signed_revision]) for item in stamps
         )
@@ -239,13 +242,13 @@ class _Validation:
 
     async def _judge_stamp(self, stamp: EmbeddedPdfSignature) -> _Judgement:
         digest = stamp.compute_digest()
-        judgement = await self._judge_token(stamp.signed_data, lambda _: digest)
+        judgement = await self._judge_token(stamp.signed_data, lambda _: digest, stamp.signed_revision)
         return self._with_structure(stamp, judgement)
 
-    async def _judge_token(self, token: cms.SignedData, imprint: Any) -> _Judgement:
+    async def _judge_token(self, token: cms.SignedData, imprint: Any, revision: int) -> _Judgement:
         """A timestamp token, at the present and then by the proofs there are (EN 319 102-1 5.4, 5.6.2.4)."""
-        trust = self.trust.timestamps
-        policy = specification(trust, self.knowledge)
+        trust, knowledge = self.trust.timestamps, self._evidence_for(token, revision)
+        policy = specification(trust, knowledge)
         result = await ades_timestamp_validation(
             token,
             policy,
@@ -253,7 +256,7 @@ class _Validation:
             timing_info=self.timing,
             validation_data_handlers=self._handlers(policy),
         )
-        outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust)
+        outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust, knowledge)
         if outcome is AdESPassed.OK and not self._accepted(
             trust.algorithms.imprint_ends(token), token, self.proofs
         ):
@@ -265,7 +268,12 @@ class _Validation:
         return time if time < self.at else None
 
     async def _judge_past(
-        self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
+        self,
+        signed: cms.SignedData,
+        outcome: AdESSubIndic,
+        proofs: POEManager,
+        trust: TrustStore,
+        knowledge: LocalKnowledge,
     ) -> AdESSubIndic:
         """The outcome at the present, or a better one by the proofs of existence (EN 319 102-1 5.6.2.4)."""
         if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
@@ -273,7 +281,7 @@ class _Validation:
         if outcome not in PAST_MAY_HELP:
             return outcome
         past = await past_validation(
-            signed, specification(trust, self.knowledge), copy(proofs), outcome, at=self.at
+            signed, specification(trust, knowledge), copy(proofs), outcome, at=self.at
         )
         # Where the past does not help either, the present outcome says more.
         if past is not AdESPassed.OK:
@@ -315,7 +323,9 @@ class _Validation:
         tokens: list[SignatureTimestampResult] = []
         for token in timestamp_tokens(signature.signer_info):
             judged = await self._judge_token(
-                token, generic_cms.message_imprint_checker(signature.signer_info)
+                token,
+                generic_cms.message_imprint_checker(signature.signer_info),
+                signature.signed_revision,
             )
             tokens.append(_token_result(token, judged))
             if judged.outcome in _TIME_SHOWN and judged.time is not None:
@@ -323,7 +333,8 @@ class _Validation:
             if judged.outcome is AdESPassed.OK:
                 proofs.register(value, POEType.VALIDATION, judged.time)
         trust = self.signers.get(signature.field_name, self.trust)
-        policy = specification(trust, self.knowledge)
+        knowledge = self._evidence_for(signature.signed_data, signature.signed_revision)
+        policy = specification(trust, knowledge)
         result = await ades_basic_validation(
             signature.signed_data,
             policy,
@@ -331,7 +342,9 @@ class _Validation:
             raw_digest=signature.compute_digest(),
             validation_data_handlers=self._handlers(policy),
         )
-        outcome = await self._judge_past(signature.signed_data, result.ades_subindic, proofs, trust)
+        outcome = await self._judge_past(
+            signature.signed_data, result.ades_subindic, proofs, trust, knowledge
+        )
         if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
             outcome = AdESIndeterminate.NOT_YET_VALID
         proven = self._proven(signature.signed_data, proofs)
@@ -356,6 +369,26 @@ class _Validation:
             return replace(judgement, outcome=outcome, note=self.changes.unsettled)
         return judgement
 
+    def _store(self, revision: int) -> LocalKnowledge:
+        """The document security store as that revision has it."""
+        if revision == self.reader.xrefs.total_revisions - 1:
+            return self.knowledge
+        if revision not in self._stores:
+            self._stores[revision] = _read_store(self.reader.get_historical_resolver(revision))
+        return self._stores[revision]
+
+    def _evidence_for(self, signed: cms.SignedData, revision: int) -> LocalKnowledge:
+        """What is needed to judge what that revision has in it: the evidence that the next document timestamp covers.
+
+        Of the evidence that came with later renewals only this counts: that a certificate was revoked. Then all of it
+        is looked at. To go by all of it always would take exponentially longer with each renewal.
+        """
+        covering = min((number for number in self.holding if number > revision), default=None)
+        if covering is None:
+            return self.knowledge
+        store = self._store(covering)
+        return self.knowledge if later_revocation(signed, store, self.knowledge) else store
+
     def _handlers(self, policy: SignatureValidationSpec) -> Any:
         return bootstrap_validation_data_handlers(
             policy, timing_info=self.timing, poe_manager_override=copy(self.proofs)
@@ -368,11 +401,7 @@ class _Validation:
         def proven(item: Any) -> None:
             self.proofs.register(item, POEType.VALIDATION, time)
 
-        last = self.reader.xrefs.total_revisions - 1
-        if stamp.signed_revision == last:
-            store = self.knowledge
-        else:
-            store = _read_store(self.reader.get_historical_resolver(stamp.signed_revision))
+        store = self._store(stamp.signed_revision)
         for item in (*store.known_certs, *store.known_crls, *store.known_ocsps):
             proven(item)
         for signature in self.signatures:

@@ -1,8 +1,8 @@
 """A public key infrastructure that lives for decades by a clock of the test's, served over real HTTP.
 
 Roots, issuing CAs, time-stamping units and signers follow one another: each generation has keys of its own, and is used
-while it is the newest. After ten years the new ones are on P-384 with SHA-384. A CA answers for its certificates as long as its own
-lasts, then it is silent.
+while it is the newest. After ten years the new ones are on P-384 with SHA-384. A CA answers for its certificates as
+long as its own lasts, then it is silent.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ class LongLivedPki:
         return self._holder(f"TSA {begun}", begun, 6, self._issuing(begun), purpose="time")
 
     def _signer(self, role: str, year: int) -> _Holder:
-        """Lives for three years; the organisation's seal for six. Each signs for one year less."""
-        years = 6 if role == "seal" else 3
+        """Lives for three years; the organisation's seal for five. Each signs for one year less."""
+        years = 5 if role == "seal" else 3
         begun = self._generation(year, years - 1)
         return self._holder(f"{role} {begun}", begun, years, self._issuing(begun))
 

@@ -113,8 +113,6 @@ class Story:
         revision = {"sha256": f"r{number}", "bytes": 100 + number}
         field = step.field
         version = self.agreement.current
-        if step.is_upkeep:
-            self._keep_up(step, number)
         if step.kind in _OF_A_ROLE:
             self.append(_OF_A_ROLE[step.kind], role=field)
         match step.kind:
@@ -144,18 +142,23 @@ class Story:
                 )
             case StepKind.COLLECT | StepKind.GIVE_UP:
                 self._end_wait(step)
+            case StepKind.RENEW | StepKind.SCHEDULE:
+                self._keep_up(step, number)
             case StepKind.FOLLOW_UP | StepKind.REMIND:
                 self._tell(step)
             case StepKind.AUGMENT:
                 self.append("augmented", revision=revision)
-            case StepKind.VERIFY:
-                self.append("verified", report_sha256="v")
-            case StepKind.RENDER_RECEIPT:
-                self.append("receipt-rendered", receipt_sha256="q", receipt_pdf_sha256="qp")
-            case StepKind.ISSUE_RECEIPT:
-                self.append(
-                    "signed", receipt_signature_sha256="s", receipt_pdf_sha256="qs", renewal=self.renewal
-                )
+            case StepKind.VERIFY | StepKind.RENDER_RECEIPT | StepKind.ISSUE_RECEIPT:
+                self._complete(step)
+
+    def _complete(self, step: Step) -> None:
+        if step.kind is StepKind.VERIFY:
+            self.append("verified", report_sha256="v")
+        elif step.kind is StepKind.RENDER_RECEIPT:
+            self.append("receipt-rendered", receipt_sha256="q", receipt_pdf_sha256="qp")
+        else:
+            sealed = {"receipt_signature_sha256": "s", "receipt_pdf_sha256": "qs"}
+            self.append("signed", **sealed, renewal=self.renewal)
 
     @property
     def renewal(self) -> dict[str, str]:

@@ -256,8 +256,7 @@ def _parked(
     before = marker.parked if marker.parked and marker.parked.step == step else None
     attempts = before.attempts + 1 if before else 1
     first, most = retry
-    wait = min(first * 2 ** min(attempts - 1, 16), most)
-    retry_at = now + wait
+    retry_at = now + min(first * 2 ** min(attempts - 1, 16), most)
     if isinstance(exc, RevocationUnavailable) and exc.retry_at:  # there will be none before
         retry_at = max(retry_at, exc.retry_at)
     return Parked(

@@ -124,8 +124,8 @@ def _version(agreement: Agreement, step: Step) -> Version:
 def renew_version(services: Services, agreement: Agreement, step: Step) -> Draft:
     """Validate the version in full, augment what will soon prove no longer, and seal a receipt of it.
 
-    1. What is in the store is held against the log and validated as of now (`VerificationFailed`).
-    2. Where the authority and the seal have nothing that lasts longer today, it is put off.
+    1. Where the authority and the seal have nothing that lasts longer today, it is put off.
+    2. What is in the store is held against the log and validated as of now (`VerificationFailed`).
     3. The document, and the receipt's PDF, get evidence for the newest timestamp and a new one over all.
     4. Both are validated as of now; they begin with the bytes that they had (`VerificationFailed`).
     5. A receipt of the renewal, which names all that it covers, is sealed.
@@ -133,10 +133,10 @@ def renew_version(services: Services, agreement: Agreement, step: Step) -> Draft
     version = _version(agreement, step)
     schedule, keys = version.schedule, services.keys
     assert schedule is not None
-    held = _Held.of(services, agreement, version)
-    seals = _check(services, agreement, version, held)
     if schedule.reason is not Reason.ASKED and not _gains(services, schedule):
         return _scheduled(version, put_off(schedule, services.clock.now()))
+    held = _Held.of(services, agreement, version)
+    seals = _check(services, agreement, version, held)
     digest = keys.trust.algorithms.digest_for(keys.now())
     asked = schedule.reason is Reason.ASKED
     document = _renewed(

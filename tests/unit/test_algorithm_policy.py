@@ -59,7 +59,9 @@ def test_what_has_ended_was_accepted_before(policy: AlgorithmPolicy) -> None:
     assert policy.digest_algorithm_allowed(sha1, datetime(2012, 7, 31, 23, 59, tzinfo=UTC))
     refused = policy.digest_algorithm_allowed(sha1, datetime(2012, 8, 1, tzinfo=UTC))
     assert not refused
-    assert refused.not_allowed_after == datetime(2012, 8, 1, tzinfo=UTC)
+    # The time that pyHanko goes back to is one at which it was accepted.
+    assert refused.not_allowed_after == datetime(2012, 7, 31, 23, 59, 59, tzinfo=UTC)
+    assert policy.digest_algorithm_allowed(sha1, refused.not_allowed_after)
     never = policy.digest_algorithm_allowed(algos.DigestAlgorithm({"algorithm": "md2"}), NOW)
     assert not never
     assert never.not_allowed_after is None

@@ -70,7 +70,7 @@ def _print(found: Looked, *, dry_run: bool) -> None:
 
 
 def _state(version: VersionState) -> str:
-    said = "renewed; next" if version.renewed else "due since" if version.due else "renewed by"
+    said = "renewed; next" if version.renewed else "due since" if version.due else "to be renewed by"
     schedule = version.schedule
     return f"{said} {schedule.renew_by[:10]} ({schedule.reason})" if schedule else "not known yet"
 
