@@ -112,7 +112,7 @@ def open_workshop(settings: Settings) -> Workshop:
 
 
 def needed_pseudonyms(settings: Settings) -> Pseudonyms:
-    """As `open_pseudonyms`, for what cannot do without: raises `ConfigurationError` in production when no key is set."""
+    """As `open_pseudonyms`, for what cannot do without. Raises `ConfigurationError` in production without a key."""
     found = open_pseudonyms(settings)
     if found is None:
         raise ConfigurationError(
