@@ -52,7 +52,7 @@ __all__ = [
     "compare_templates",
     "event_file",
     "event_publisher",
-    "find_pseudonyms",
+    "needed_pseudonyms",
     "open_broker",
     "open_catalogue",
     "open_checks",
@@ -124,7 +124,7 @@ def open_workshop(settings: Settings) -> Workshop:
     return Workshop(settings.templates)
 
 
-def find_pseudonyms(settings: Settings) -> Pseudonyms | None:
+def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
     """By which the index and the access log know people; None in production when no key is set.
 
     In development the key is made, once. Raises `ConfigurationError` for a file that holds none.
@@ -147,12 +147,12 @@ def find_pseudonyms(settings: Settings) -> Pseudonyms | None:
             f"SIGNERT_PSEUDONYM_KEY_FILE: the key in {path} is shorter than {MIN_KEY} bytes",
             remedy="Make one with `openssl rand -hex 32`, for a service that has had none before.",
         )
-    return Pseudonyms(key)
+    return found
 
 
-def open_pseudonyms(settings: Settings) -> Pseudonyms:
-    """As `find_pseudonyms`, for who cannot do without: raises `ConfigurationError` when there is no key."""
-    found = find_pseudonyms(settings)
+def needed_pseudonyms(settings: Settings) -> Pseudonyms:
+    """As `open_pseudonyms`, for who cannot do without: raises `ConfigurationError` when there is no key."""
+    found = open_pseudonyms(settings)
     if found is None:
         raise ConfigurationError(
             "SIGNERT_ENV=production needs SIGNERT_PSEUDONYM_KEY_FILE",
@@ -187,7 +187,7 @@ def _make_once(path: Path, content: bytes | None = None) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     temporary.touch(mode=0o600)
     try:
-        temporary.write_bytes(content or secrets.token_bytes(MIN_KEY))
+        temporary.write_bytes(content or secrets.token_hex(MIN_KEY).encode())
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)
     finally:
@@ -558,7 +558,7 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             follow_up_days=settings.follow_up_days,
             unsigned_days=settings.unsigned_days,
             renew_before=timedelta(days=settings.renew_before_days),
-            pseudonyms=find_pseudonyms(settings),
+            pseudonyms=open_pseudonyms(settings),
             copies=CopyPolicy(settings.public_url, settings.mail_from) if settings.public_url else None,
             open_mailer=(lambda: _mailer(settings)) if Capability.DELIVER in can else None,
             abandoned_after=timedelta(seconds=settings.abandoned_after),

@@ -155,40 +155,41 @@ class S3Store:
 
     def _pieces(self, key: str, start: int, length: int | None) -> Generator[bytes]:
         end = None if length is None else start + length
-        answer = self._opened(key, start, end, None)
+        answer = first = self._opened(key, start, end)
         breaks = 0
         yield b""
         while answer is not None:
+            if first is None or answer["ETag"] != first["ETag"]:
+                raise StoreError(f"{key} in the store became another while it was read")
+            end = _end_of(answer)
             with contextlib.closing(answer["Body"]) as stream:
                 try:
                     while piece := stream.read(_PIECE):
                         start += len(piece)
                         yield piece
+                    if start >= end:
+                        return
+                    fault: Exception = ResponseParserError("the answer ends too early")
                 except _BROKEN as exc:
-                    breaks += 1
-                    if breaks >= self._attempts:
-                        raise _as_error(exc, "read", key) from exc
-                else:
-                    return
-            answer = self._opened(key, start, end, answer["ETag"])
+                    fault = exc
+            breaks += 1
+            if breaks >= self._attempts:
+                raise _as_error(fault, "read", key) from fault
+            answer = self._opened(key, start, end)
 
-    def _opened(self, key: str, start: int, end: int | None, etag: str | None) -> dict[str, Any] | None:
+    def _opened(self, key: str, start: int, end: int | None) -> dict[str, Any] | None:
         """The store's answer to a GET of these bytes; None where there are none."""
         if end is not None and end <= start:
             self.size(key)
             return None
-        asked = self._address(key) | ({"IfMatch": etag} if etag else {})
-        if start or end is not None:
-            asked["Range"] = f"bytes={start}-" + (str(end - 1) if end is not None else "")
+        asked = self._address(key) | {"Range": f"bytes={start}-" + (str(end - 1) if end is not None else "")}
 
         def fetch() -> dict[str, Any] | None:
             try:
-                return _genuine(self._client.get_object(**asked), "ETag")
+                return _genuine(_genuine(self._client.get_object(**asked), "ETag"), "ContentRange")
             except ClientError as exc:
                 if _status(exc) == 416:
                     return None
-                if _status(exc) == 412:
-                    raise StoreError(f"{key} in the store became another while it was read") from exc
                 raise
 
         return self._ask(fetch, "read", key)
@@ -454,6 +455,14 @@ def _before(after: str) -> str:
         return ""
     previous = chr(ord(stem[-1]) - 1)
     return f"{stem[:-1]}{'.' if previous == '/' else previous}~"
+
+
+def _end_of(answer: dict[str, Any]) -> int:
+    """Behind the last byte that this answer to a range is to bring (RFC 9110 14.4)."""
+    found = re.fullmatch(r"bytes [0-9]+-([0-9]+)/[0-9]+", answer["ContentRange"])
+    if found is None:
+        raise StoreError("the store's answer does not say which bytes it brings")
+    return int(found[1]) + 1
 
 
 def _genuine(answer: dict[str, Any], field: str) -> dict[str, Any]:

@@ -91,7 +91,6 @@ class SearchQuery(StrictSchema):
         "Where to go on: the `cursor` of the page before, with the same filters.",
         pattern=r"[A-Za-z0-9_.~=-]{1,512}",
         form="Send it as it was given.",
-        code="bad_cursor",
     )
     limit = _WholeText(1, MAX_PAGE, "Agreements on one page, at most.", default=25)
 

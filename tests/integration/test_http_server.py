@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 import requests
+from click.testing import CliRunner
 
 from service.adapters.directory import DirectoryStore
-from service.bootstrap import open_pseudonyms, system_clock
+from service.bootstrap import needed_pseudonyms, system_clock
 from service.config import load_settings
+from service.entrypoints.cli import cli
 from tests.oidcprovider import Provider, serve_provider
 from tests.ports import free_ports
 from tests.processes import wait_until
@@ -43,20 +45,21 @@ class Served:
         headers = {"Authorization": f"Bearer {self.provider.token(role=role)}", **more.pop("headers", {})}
         return requests.get(f"{self.address}{path}", headers=headers, timeout=60, **more)
 
-    def signert(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "service.entrypoints.cli", *arguments]
-        return subprocess.run(
-            command, env=self.environ, capture_output=True, text=True, timeout=60, check=False
-        )
+    def access_log(self, *arguments: str) -> str:
+        done = CliRunner().invoke(cli, ["access-log", *arguments], env=self.environ)
+        assert done.exit_code == 0, done.output
+        return done.output
 
 
 @contextlib.contextmanager
-def served(home: Path) -> Iterator[Served]:
+def served(home: Path, **more: str) -> Iterator[Served]:
+    """`more` are settings without their prefix."""
     with serve_provider() as provider:
         settings = {"SIGNERT_HOME": str(home), "SIGNERT_ISSUERS": str(write_issuers(home, provider))}
+        settings |= {f"SIGNERT_{name}": value for name, value in more.items()}
         environ = {**os.environ, **settings}
         store = DirectoryStore(home / "store")
-        shelf = Shelf(store, system_clock(), open_pseudonyms(load_settings(settings)))
+        shelf = Shelf(store, system_clock(), needed_pseudonyms(load_settings(settings)))
         (port,) = free_ports(1)
         address, log = f"http://127.0.0.1:{port}", home / "serve.log"
         command = [sys.executable, "-m", "service.entrypoints.cli", "serve", "--port", str(port), "--json"]
@@ -99,23 +102,18 @@ def test_the_main_job(service: Served) -> None:
     whole = service.get(f"{item['href']}/export", stream=True)
     assert whole.headers["Transfer-Encoding"] == "chunked"
     assert body in whole.content
-    shown = service.signert("access-log", agreement_id)
-    assert shown.returncode == 0
-    assert [line.split()[-2:] for line in shown.stdout.splitlines()] == [
+    assert [line.split()[-2:] for line in service.access_log(agreement_id).splitlines()] == [
         ["agreement", "read"],
         ["document", "read"],
         ["export", "read"],
     ]
-    records = json.loads(
-        service.signert("access-log", agreement_id, "--json", "--since", "2020-01-01").stdout
-    )
+    records = json.loads(service.access_log(agreement_id, "--json", "--since", "2020-01-01"))
     assert [r["what"] for r in records["records"]] == ["agreement", "document", "export"]
-    assert "archivist" in service.signert("access-log", "--searches").stdout
-    assert (
-        service.signert("access-log", agreement_id, "--since", "2999-01-01").stdout
-        == "Nothing has been read.\n"
-    )
-    assert service.signert("access-log").returncode == 64
+    assert "archivist" in service.access_log("--searches")
+    assert service.access_log(agreement_id, "--since", "2999-01-01") == "Nothing has been read.\n"
+    service.get(f"/api/v1/agreements/{agreement_id[::-1]}")
+    assert "refused" in service.access_log("--refused")
+    assert CliRunner().invoke(cli, ["access-log"], env=service.environ).exit_code == 2
 
 
 def test_a_large_document_is_streamed(service: Served) -> None:
@@ -123,7 +121,7 @@ def test_a_large_document_is_streamed(service: Served) -> None:
     body = os.urandom(1024**2) * (LARGE // 1024**2)
     agreement_id = service.shelf.signed(mentor(), body=body)
     path = f"/api/v1/agreements/{agreement_id}/versions/1/document"
-    before = _peak_of(service.process.pid)
+    before = peak_of(service.process.pid)
     digest = hashlib.sha256()
     with service.get(path, stream=True) as answer:
         assert answer.headers["Content-Length"] == str(LARGE)
@@ -137,10 +135,10 @@ def test_a_large_document_is_streamed(service: Served) -> None:
             next(answer.iter_content(1024))
     with service.get(f"/api/v1/agreements/{agreement_id}/export", stream=True) as answer:
         assert sum(map(len, answer.iter_content(1024**2))) > LARGE
-    assert _peak_of(service.process.pid) - before < 16 * 1024**2
+    assert peak_of(service.process.pid) - before < 16 * 1024**2
 
 
-def _peak_of(pid: int) -> int:
+def peak_of(pid: int) -> int:
     """The largest resident memory that any child of the process has had, in bytes."""
     peaks = []
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():

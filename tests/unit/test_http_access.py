@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from service.domain.ports import ObjectStore
 from service.errors import StoreError
 from service.pipeline.access_log import REFUSED, SEARCHES
+from service.pipeline.fsck import StoreCheck
 from tests.fakes import MemoryStore
 from tests.oidcprovider import Provider, serve_provider
 from tests.shelved import GUARDIAN, changed, mentor, protected
@@ -458,6 +459,16 @@ def test_a_person_has_one_pseudonym_and_others_have_others(web: WebService) -> N
     pseudonyms = [r["reader"]["pseudonym"] for r in records(web, agreement_id)]
     assert pseudonyms[0] == pseudonyms[1]
     assert len(set(pseudonyms)) == 3
+
+
+def test_fsck_knows_the_access_log(web: WebService) -> None:
+    agreement_id = web.shelf.signed(DATA)
+    for reader in ("archivist", "stranger"):
+        ask(web, reader, f"/agreements/{agreement_id}")
+        ask(web, reader, "/agreements")
+    web.store.create("access/elsewhere.json", b"{}")
+    unknown = [f.where for f in StoreCheck(web.store, trust=None).run([]) if f.code == "key_unknown"]
+    assert unknown == ["access/elsewhere.json"]
 
 
 class _NoRecords(MemoryStore):

@@ -52,7 +52,8 @@ def test_check_says_what_is_not_current_and_changes_nothing(generate, tmp_path, 
     assert capsys.readouterr().err.splitlines() == [
         f"docs/{name} is not current: run `python docs/generate.py`."
         for name in ("schemas/agreement.json", *(f"schemas/command-{name}.json" for name in COMMAND_SCHEMAS),
-                     "schemas/events.json", "schemas/renewal-receipt.json", "asyncapi.json", "integration.md",
+                     "schemas/events.json", "schemas/renewal-receipt.json", "asyncapi.json", "openapi.json", "http.md",
+                     "integration.md",
                      "templates.md", "schemas/old.json")
     ]  # fmt: skip
     assert [p.name for p in old.parent.iterdir()] == ["old.json"]

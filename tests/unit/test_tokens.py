@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from service.adapters.tokens import MAX_TOKEN, Issuer, Tokens, keys, load_issuers
 from service.domain.access import Reader, ReaderRole
 from service.errors import ConfigurationError, ProviderUnavailable, RoleMissing, TokenRefused
-from tests.oidcprovider import Key, Provider, serve_provider
+from tests.oidcprovider import Key, Provider, Request, serve_provider
 
 PID = "17849431021"
 
@@ -275,6 +276,31 @@ def test_a_provider_that_is_away(tokens: Tokens, provider: Provider, monkeypatch
     monkeypatch.setattr(keys, "_STALE", 0.0)
     with pytest.raises(ProviderUnavailable):
         read(tokens, token)
+
+
+def test_a_slow_provider_is_waited_for_once(
+    tokens: Tokens, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = provider.token(groups="archive")
+    assert read(tokens, token)
+    monkeypatch.setattr(keys, "_FRESH", 0.0)
+    monkeypatch.setattr(keys, "_PAUSE", 0.0)
+    tokens = Tokens([i for i, _ in tokens._issuers.values()])
+    assert read(tokens, token)
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def slow(_request: Request) -> tuple[int, dict[str, str], bytes]:
+        waiting.set()
+        assert go_on.wait(20)
+        return 200, {}, json.dumps(provider.jwks).encode()
+
+    provider.routes["/jwks"] = slow
+    asking = threading.Thread(target=read, args=(tokens, token))
+    asking.start()
+    assert waiting.wait(20)
+    assert read(tokens, token)  # with the keys that are known, while another thread waits for the provider
+    go_on.set()
+    asking.join()
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,18 @@ class ProviderKeys:
 
     def find(self, kid: str | None) -> Jwk | None:
         """The key of that id, None when there is none. Raises `ProviderUnavailable` when there are none to look in."""
-        with self._lock:
+        known, fetched = self._found(kid), self._fetched
+        good = known is not None and fetched is not None and time.monotonic() - fetched <= _STALE
+        if not self._lock.acquire(blocking=not good):
+            return known  # somebody is asking a slow provider already: the others need not wait for it
+        try:
             now = time.monotonic()
             age = None if self._fetched is None else now - self._fetched
             if age is None or age > _FRESH or (self._found(kid) is None and now >= self._next):
                 self._refresh(now, age)
             return self._found(kid)
+        finally:
+            self._lock.release()
 
     def _found(self, kid: str | None) -> Jwk | None:
         if kid is None and len(self._keys) == 1:  # RFC 7515 4.1.4: kid may be left out

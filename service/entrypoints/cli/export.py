@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from service.bootstrap import (
-    find_pseudonyms,
     open_catalogue,
     open_packages,
+    open_pseudonyms,
     open_store,
     package_writer,
     system_clock,
@@ -126,7 +126,7 @@ def import_(load: LoadSettings, paths: tuple[Path, ...], check: bool, as_json: b
         settings = load()
         retention = timedelta(days=settings.retention_days) if settings.retention_days else None
         ledger = Ledger(open_store(settings), system_clock(), retention)
-        take_in = partial(import_package, ledger, open_workbook(ledger), find_pseudonyms(settings))
+        take_in = partial(import_package, ledger, open_workbook(ledger), open_pseudonyms(settings))
         failed = output.imported(open_packages(paths), take_in, as_json=as_json)
     raise SystemExit(EXIT_FAILED if failed else 0)
 

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import click
 
-from service.bootstrap import find_pseudonyms, open_store
+from service.bootstrap import open_pseudonyms, open_store
 from service.config import Settings
 from service.domain.agreement import Status
 from service.domain.identifiers import is_national_id
@@ -107,7 +107,7 @@ def _day(given: datetime | None) -> date | None:
 
 def _pseudonym(settings: Settings, file: TextIO) -> str:
     """The pseudonym of the person whose number is in the file. The number is in no error, and in no argument."""
-    pseudonyms = find_pseudonyms(settings)
+    pseudonyms = open_pseudonyms(settings)
     if pseudonyms is None:
         raise ConfigurationError(
             "people are not found without the key of their pseudonyms",
@@ -152,7 +152,7 @@ def reindex(load: LoadSettings, dry_run: bool, as_json: bool) -> None:
     settings = load()
     with output.reindexing() as observe:
         done = reindex_store(
-            open_store(settings), find_pseudonyms(settings), dry_run=dry_run, observe=observe
+            open_store(settings), open_pseudonyms(settings), dry_run=dry_run, observe=observe
         )
     output.reindexed(done, dry_run=dry_run, as_json=as_json)
     raise SystemExit(EXIT_FAILED if done.unreadable else 0)

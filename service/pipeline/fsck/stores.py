@@ -302,6 +302,10 @@ class StoreCheck:
         yield from ()
 
     _CHECKS: Final = {
+        "access": (
+            rf"access/(?:{_UUID}|refused|searches)/\d{{4}}-\d\d-\d\d/\d{{6}}\.\d{{3}}-[0-9a-f]{{32}}\.json",
+            _known,
+        ),
         "commands": (rf"commands/({_UUID})\.json", _command),
         "disposal": (rf"disposal/\d{{4}}-\d\d-\d\d/{_UUID}", _known),
         "due": (rf"due/\d{{4}}-\d\d-\d\d/{_UUID}/\d{{4}}-[a-z]{{1,20}}", _known),
