@@ -1,7 +1,7 @@
 """Write what docs/ says of the interface from the code: JSON Schemas, AsyncAPI document, parts of the guides.
 
-    python docs/generate.py            write docs/schemas/*.json, docs/asyncapi.json, docs/integration.md,
-                                       docs/templates.md
+    python docs/generate.py            write docs/schemas/*.json, docs/asyncapi.json, docs/openapi.json,
+                                       docs/http.md, docs/integration.md, docs/templates.md
     python docs/generate.py --check    change nothing; exit 1 when a file is not current
 
 JSON Schema 2020-12. The schemas say what JSON Schema can say; check digits and rules between dates are the
@@ -14,6 +14,7 @@ import argparse
 import inspect
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
 from docs import asyncapi, guide  # noqa: E402
+from service.config import load_settings  # noqa: E402
+from service.entrypoints.http import create_app  # noqa: E402
+from service.entrypoints.http.docs import openapi_document  # noqa: E402
 from service.schemas.agreement import AgreementSchema  # noqa: E402
 from service.schemas.commands import COMMAND_SCHEMAS  # noqa: E402
 from service.schemas.events import EVENT_SCHEMAS  # noqa: E402
@@ -48,9 +52,16 @@ def generated() -> dict[Path, str]:
     documents["events"] = _one_of("events", "Events", *EVENT_SCHEMAS.values())
     files = {DOCS / "schemas" / f"{name}.json": _text(document) for name, document in documents.items()}
     files[DOCS / "asyncapi.json"] = _text(asyncapi.document())
-    for name in ("integration.md", "templates.md"):
+    files[DOCS / "openapi.json"] = _text(_openapi())
+    for name in ("http.md", "integration.md", "templates.md"):
         files[DOCS / name] = guide.current((ROOT / "docs" / name).read_text(encoding="utf-8"))
     return files
+
+
+def _openapi() -> dict[str, Any]:
+    """As the service gives it; the application is made for this, and answers nothing."""
+    with tempfile.TemporaryDirectory() as home:
+        return openapi_document(create_app(load_settings({"SIGNERT_HOME": home})))
 
 
 def _text(document: dict[str, Any]) -> str:

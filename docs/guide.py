@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from docs.worked import body, command, events, properties
 from service.adapters.producers import MAX_AHEAD, MAX_SIGNATURE
 from service.config import load_settings
+from service.domain.access import Resource, Sight, Situation, Standing, sight
 from service.domain.paper import MAX_SCAN
 from service.domain.presentation import example_contexts
 from service.domain.template_fields import SHAPES
@@ -153,7 +155,39 @@ def _fenced(text: str) -> str:
     return f"```json\n{text}\n```"
 
 
+_MARKS = {
+    Sight.WHOLE: "yes",
+    Sight.ON_REQUEST: "on request",
+    Sight.SCREENED: "screened",
+    Sight.NONE: "–",
+}
+
+
+def _access() -> str:
+    """The matrix, as `domain/access.py` answers: each cell open, and where it differs, protected."""
+
+    def cell(standing: Standing, resource: Resource) -> str:
+        found = [_MARKS[sight({standing}, resource, Situation(protected=p))] for p in (False, True)]
+        return found[0] if found[0] == found[1] else f"{found[0]} / {found[1]}"
+
+    heads = ["", *(standing.replace("_", " ") for standing in Standing)]
+    rows = [[f"`{resource}`", *(cell(standing, resource) for standing in Standing)] for resource in Resource]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _api() -> str:
+    """The paths of the OpenAPI document."""
+    paths = json.loads((Path(__file__).parent / "openapi.json").read_text(encoding="utf-8"))["paths"]
+    rows = [
+        f"| `{path.removeprefix('/api/v1')}` | {item['get']['summary']} |" for path, item in paths.items()
+    ]
+    return "\n".join(["| `GET /api/v1…` | What |", "|---|---|", *rows])
+
+
 _PARTS: Mapping[str, Callable[[], str]] = {
+    "access": _access,
+    "api": _api,
     "properties": _properties,
     "body": _body,
     "commands": _commands,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from service.bootstrap import open_pseudonyms, open_store, open_tokens
 from service.config import Settings
@@ -37,6 +38,15 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     _Server(settings, host, port, workers).run()
 
 
+class _Log(Logger):  # type: ignore[misc]
+    """gunicorn's log, in ours."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers = []
+        self.error_log.propagate = True
+
+
 class _Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
         self._settings = settings
@@ -56,7 +66,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
             # Addresses and paths say who reads what: that is for the access log in the store.
             "accesslog": None,
             "errorlog": "-",
-            "loglevel": "warning",
+            # Its warnings name callers' addresses.
+            "loglevel": "error",
+            "logger_class": _Log,
             # X-Forwarded-… is read by the application, as SIGNERT_HTTP_PROXIES says.
             "forwarded_allow_ips": "",
             "when_ready": _ready,
