@@ -466,14 +466,13 @@ def upload(client: FlaskClient, body: bytes, name: str = "avtale.pdf") -> TestRe
 
 
 def bomb() -> bytes:
-    """A PDF whose one stream is a gigabyte of zeros."""
-    packer = zlib.compressobj(9)
-    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1024)) + packer.flush()
-    body = (
-        b"%PDF-1.7\n1 0 obj <</Type /ObjStm /N 1 /First 5 /Filter /FlateDecode /Length %d>> stream\n"
-        % len(packed)
-    )
-    return body + packed + b"\nendstream endobj\ntrailer <</Root 2 0 R>>\nstartxref\n9\n%%EOF"
+    """A PDF whose cross-reference table is a gigabyte of zeros, packed into one megabyte."""
+    packer, mebibyte, count = zlib.compressobj(9, zlib.DEFLATED, -15), 1 << 20, 1024
+    block = packer.compress(bytes(mebibyte)) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = ((mebibyte * count) % 65521) << 16 | 1  # Adler-32 of zeros
+    packed = b"\x78\xda" + block * count + b"\x03\x00" + checksum.to_bytes(4, "big")
+    table = f"1 0 obj <</Type /XRef /Size 2 /W [1 2 1] /Root 2 0 R /Filter /FlateDecode /Length {len(packed)}>> stream"
+    return b"%PDF-1.7\n" + table.encode() + b"\n" + packed + b"\nendstream endobj\nstartxref\n9\n%%EOF"
 
 
 @pytest.mark.parametrize(
