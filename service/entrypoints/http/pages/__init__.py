@@ -19,6 +19,7 @@ from service.bootstrap import open_catalogue, open_login, open_trust, session_ke
 from service.entrypoints.http.pages import agreements, faults, login, verify
 from service.entrypoints.http.pages.frame import (
     Pages,
+    breakable,
     check_form,
     current_session,
     expired,
@@ -63,6 +64,7 @@ def add_pages(app: Flask) -> None:
     app.request_class = verify.UploadRequest
     app.teardown_request(verify.let_go)
     app.register_blueprint(blueprint)
+    app.jinja_env.filters["breakable"] = breakable
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
