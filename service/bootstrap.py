@@ -17,9 +17,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from service.adapters.directory import DirectoryStore
-from service.config import PRODUCTION, S3Location, Settings
+from service.config import DEVELOPMENT, PRODUCTION, S3Location, Settings
 from service.domain.agreement import SEAL, KeyPlace
 from service.domain.paper import ScanFault
 from service.domain.ports import Clock, ObjectStore, Publisher
@@ -28,7 +29,7 @@ from service.domain.steps import Capability
 from service.domain.tagged_text import Block
 from service.domain.template import Template
 from service.domain.template_diff import Change, WordVersion
-from service.errors import ConfigurationError
+from service.errors import AlreadyExists, ConfigurationError
 from service.transport import Broker
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from service.adapters.templates.workshop import Workshop
     from service.adapters.tokens import Tokens
     from service.adapters.tokens.login import LoginProvider
+    from service.pipeline.deliver import Mailer
     from service.pipeline.preview import Preview
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys, Services, Typesetting
@@ -48,6 +50,7 @@ __all__ = [
     "compare_templates",
     "event_file",
     "event_publisher",
+    "needed_pseudonyms",
     "open_broker",
     "open_catalogue",
     "open_checks",
@@ -116,31 +119,15 @@ def open_workshop(settings: Settings) -> Workshop:
     return Workshop(settings.templates)
 
 
-def open_pseudonyms(settings: Settings) -> Pseudonyms:
-    """With the key of `SIGNERT_PSEUDONYM_KEY_FILE`; in development with one that is made in the data folder.
-
-    Raises `ConfigurationError` when the file cannot be read or holds fewer than 32 bytes, and in production when
-    none is named: another key tomorrow would find nobody's agreements.
-    """
-    path = settings.pseudonym_key_file
-    if path is None:
-        if settings.env == PRODUCTION:
-            raise ConfigurationError(
-                "SIGNERT_ENV=production needs SIGNERT_PSEUDONYM_KEY_FILE",
-                remedy="Make one that all processes share: openssl rand 32 > pseudonym.key",
-            )
-        path = settings.home / "pseudonym.key"
-        _make_once(path)
-    try:
-        key = path.read_bytes()
-    except OSError:
-        key = b""
-    if len(key) < MIN_KEY:
+def needed_pseudonyms(settings: Settings) -> Pseudonyms:
+    """As `open_pseudonyms`, for what cannot do without: raises `ConfigurationError` in production when no key is set."""
+    found = open_pseudonyms(settings)
+    if found is None:
         raise ConfigurationError(
-            f"SIGNERT_PSEUDONYM_KEY_FILE: cannot be read, or holds fewer than {MIN_KEY} bytes",
-            remedy="openssl rand 32 > pseudonym.key",
+            "SIGNERT_ENV=production needs SIGNERT_PSEUDONYM_KEY_FILE: the access log knows readers by pseudonym",
+            remedy="Name the file that the workers have, too; make one with `openssl rand -hex 32`.",
         )
-    return Pseudonyms(key)
+    return found
 
 
 def open_tokens(settings: Settings) -> Tokens:
@@ -161,30 +148,18 @@ def open_tokens(settings: Settings) -> Tokens:
     return Tokens(load_issuers(settings.issuers, production=production))
 
 
-def _make_once(path: Path, content: bytes | None = None) -> None:
-    """A new random key in the file, unless there is one: of any number of processes, one makes it."""
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    temporary.touch(mode=0o600)
-    try:
-        temporary.write_bytes(content or secrets.token_bytes(MIN_KEY))
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(temporary)
-    finally:
-        temporary.unlink()
-
-
 def open_login(settings: Settings) -> LoginProvider | None:
     """How people log in, None when that is not set up. Raises `ConfigurationError`."""
     if settings.login is None:
         return None
     from service.adapters.tokens.login import load_login
 
-    if settings.public_url is None:
+    parts = urlsplit(settings.public_url or "")
+    local = settings.env != PRODUCTION and parts.hostname in {"localhost", "127.0.0.1"}
+    if not (parts.scheme == "https" or local) or parts.path.strip("/") or parts.query:
         raise ConfigurationError(
-            "SIGNERT_LOGIN needs SIGNERT_PUBLIC_URL", remedy="Say where people find the page."
+            "SIGNERT_LOGIN needs SIGNERT_PUBLIC_URL=https://host, with no path",
+            remedy="Say where people find the page.",
         )
     return load_login(settings.login, production=settings.env == PRODUCTION)
 
@@ -202,8 +177,10 @@ def session_keys(settings: Settings) -> tuple[bytes, ...]:
                 "SIGNERT_LOGIN needs SIGNERT_SESSION_KEY_FILE",
                 remedy="Make one that all processes share; docs/pages.md says how.",
             )
-        path = settings.home / "session.key"
-        _make_once(path, base64.urlsafe_b64encode(secrets.token_bytes(_SESSION_KEY_BYTES)))
+        path = settings.home / "keys/session.key"
+        made = base64.urlsafe_b64encode(secrets.token_bytes(_SESSION_KEY_BYTES))
+        with contextlib.suppress(AlreadyExists):
+            DirectoryStore(path.parent).create(path.name, made)
     try:
         keys = tuple(path.read_bytes().split())
         if not keys or any(len(base64.urlsafe_b64decode(key)) != _SESSION_KEY_BYTES for key in keys):
@@ -370,6 +347,23 @@ def _sender_policy(settings: Settings) -> SenderPolicy:
     )
 
 
+def _mailer(settings: Settings) -> Mailer:
+    from service.adapters.mail import Smtp
+
+    if settings.smtp is None:
+        raise ConfigurationError("there is no mail server", remedy="Set SIGNERT_SMTP.")
+    password = None
+    if settings.smtp_password_file:
+        try:
+            password = settings.smtp_password_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigurationError(
+                f"SIGNERT_SMTP_PASSWORD_FILE: {settings.smtp_password_file} cannot be read",
+                remedy="Name a file with the password.",
+            ) from None
+    return Smtp(settings.smtp, user=settings.smtp_user, password=password, ca=settings.smtp_ca)
+
+
 def read_certificates(path: Path) -> Sequence[bytes]:
     """The certificates of a PEM file, as DER. Raises `SigningError`."""
     from signing import load_certificates
@@ -384,13 +378,40 @@ def sign_command(name: str, payload: Mapping[str, object], *, producer: str, key
     return producers.sign_command(name, payload, producer=producer, key=key, at=system_clock().now())
 
 
+def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
+    """By which the index and the access log know people; None in production when no key is set.
+
+    In development the key is made, once. Raises `ConfigurationError` for a file that holds none.
+    """
+    path = settings.pseudonym_key_file
+    if path is None:
+        if settings.env != DEVELOPMENT:
+            return None
+        path = settings.home / "keys/pseudonym.key"
+        with contextlib.suppress(AlreadyExists):
+            DirectoryStore(path.parent).create(path.name, secrets.token_hex(MIN_KEY).encode())
+    try:
+        key = path.read_bytes().strip()
+    except OSError as exc:
+        raise ConfigurationError(
+            f"SIGNERT_PSEUDONYM_KEY_FILE: {path} cannot be read: {exc.strerror}",
+            remedy="Name a file with a key that is kept as long as the store.",
+        ) from exc
+    if len(key) < MIN_KEY:
+        raise ConfigurationError(
+            f"SIGNERT_PSEUDONYM_KEY_FILE: the key in {path} is shorter than {MIN_KEY} bytes",
+            remedy="Make one with `openssl rand -hex 32`, for a service that has had none before.",
+        )
+    return Pseudonyms(key)
+
+
 @contextlib.contextmanager
 def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOver) -> Iterator[Services]:
     """The pipeline's services. LibreOffice, keys and the development PKI are opened when first needed.
 
     Everything that was opened is closed with the context. Raises `ConfigurationError`.
     """
-    from service.pipeline.services import Services
+    from service.pipeline.services import CopyPolicy, Services
 
     with contextlib.ExitStack() as stack:
 
@@ -434,5 +455,8 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             sign_automatically=settings.approval == "automatic",
             inspect_scan=_inspect_scan,
             follow_up_days=settings.follow_up_days,
+            pseudonyms=open_pseudonyms(settings),
+            copies=CopyPolicy(settings.public_url, settings.mail_from) if settings.public_url else None,
+            open_mailer=(lambda: _mailer(settings)) if Capability.DELIVER in can else None,
             abandoned_after=timedelta(seconds=settings.abandoned_after),
         )

@@ -34,6 +34,8 @@ _BUCKET: Final = re.compile(
 _RATE: Final = re.compile(r"[1-9][0-9]{0,6}/(second|minute|hour)\Z")
 _RATE_FORM: Final = "must be like 300/minute"
 _RATE_STORE: Final = re.compile(r"memory://\Z|rediss?://.+")
+_SMTP: Final = re.compile(r"smtps?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+_SMTP_FORM: Final = "must be smtp://host:port or smtps://host:port, without user and password"
 _TRUST_LISTS: Final = (*KeyPlace, "timestamps")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
@@ -76,6 +78,16 @@ class Settings:
     """Whether a party whose key the service reaches signs by itself, or when the command `sign` says so."""
     follow_up_days: int
     """Days before its date that an item of the follow-up is told as due."""
+    pseudonym_key_file: Path | None
+    """The key of pseudonyms, by which the index and the access log know people."""
+    public_url: str | None
+    """Where the parties' page is, as they reach it; None when there is none."""
+    smtp: str | None
+    """The mail server that sends the parties the link to their copies; None for no e-mail."""
+    smtp_user: str | None
+    smtp_password_file: Path | None
+    smtp_ca: Path | None
+    mail_from: str | None
     command_max_age: int
     """Seconds that a signed command may have been on its way."""
     render_timeout: int
@@ -88,8 +100,6 @@ class Settings:
     credentials: Mapping[str, str]
     issuers: Path | None
     """Whose tokens the HTTP service takes, and as whom (TOML; docs/http.md)."""
-    pseudonym_key_file: Path | None
-    """The key that identity numbers are made unrecognisable with; None for one that is made in `home`."""
     http_proxies: int
     """How many proxies stand before the HTTP service, whose `X-Forwarded-…` are believed."""
     http_rate: str
@@ -102,8 +112,6 @@ class Settings:
     """For how long a link into the store is good; 0 for none."""
     login: Path | None
     """How people log in to the parties' page (TOML; docs/pages.md); None when they cannot."""
-    public_url: str | None
-    """Where people find the HTTP service: `https://avtaler.example.no`."""
     session_key_file: Path | None
     """The keys that sessions are encrypted with, one a line, newest first; None for one that is made in `home`."""
     verify_max_mb: int
@@ -154,6 +162,12 @@ class _SettingsSchema(Schema):
     )
     approval = fields.String(load_default=None, validate=validate.OneOf(["automatic", "command"]))
     follow_up_days = fields.Integer(load_default=7, validate=validate.Range(0, 90))
+    public_url = fields.Url(load_default=None, schemes={"http", "https"}, require_tld=False)
+    smtp = fields.String(load_default=None, validate=validate.Regexp(_SMTP, error=_SMTP_FORM))
+    smtp_user = fields.String(load_default=None)
+    smtp_password_file = _PathField(load_default=None)
+    smtp_ca = _PathField(load_default=None)
+    mail_from = fields.Email(load_default=None)
     command_max_age = fields.Integer(load_default=86_400, validate=validate.Range(60, 30 * 86_400))
     render_timeout = fields.Integer(load_default=60, validate=validate.Range(1, 600))
     font = _PathField(load_default=Path("/usr/share/fonts/truetype/crosextra/Carlito-Regular.ttf"))
@@ -176,13 +190,6 @@ class _SettingsSchema(Schema):
     )
     http_link_seconds = fields.Integer(load_default=60, validate=validate.Range(0, 3600))
     login = _PathField(load_default=None)
-    public_url = fields.String(
-        load_default=None,
-        validate=validate.Regexp(
-            r"https://[^/@?#\s]+\Z|http://(localhost|127\.0\.0\.1)(:\d+)?\Z",
-            error="must be https://host, no path",
-        ),
-    )
     session_key_file = _PathField(load_default=None)
     verify_max_mb = fields.Integer(load_default=25, validate=validate.Range(1, 200))
     algorithms = _PathField(load_default=None)
@@ -206,6 +213,7 @@ class _SettingsSchema(Schema):
         for name, value in s3.items():
             if value and not isinstance(data["store"], S3Location):
                 raise ValidationError("needs SIGNERT_STORE=s3://bucket/prefix", f"s3_{name}")
+        _check_mail(data)
         data["broker"] = _broker(data)
         data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
         data["capabilities"] = frozenset(data["capabilities"])
@@ -214,6 +222,17 @@ class _SettingsSchema(Schema):
         data["trust_lists"] = {str(name): paths for name, paths in anchors.items() if paths}
         data["credentials"] = {role: address for role, address in addresses.items() if address}
         return Settings(**data)
+
+
+def _check_mail(data: Mapping[str, Any]) -> None:
+    for name in ("public_url", "mail_from"):
+        if data["smtp"] and not data[name]:
+            raise ValidationError(f"e-mail needs SIGNERT_{name.upper()}", "smtp")
+    for name in ("smtp_user", "smtp_password_file", "smtp_ca", "mail_from"):
+        if data[name] and not data["smtp"]:
+            raise ValidationError("needs SIGNERT_SMTP=smtps://…", name)
+    if bool(data["smtp_user"]) != bool(data["smtp_password_file"]):
+        raise ValidationError("user and password file go together", "smtp_user")
 
 
 def _broker(data: dict[str, Any]) -> Broker | None:

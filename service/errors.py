@@ -171,6 +171,19 @@ class VerificationFailed(SignertError):
     code = "verification_failed"
 
 
+class MailRefused(SignertError):
+    """This recipient gets no e-mail: trying again would not help."""
+
+    code = "mail_refused"
+
+
+class MailUnavailable(SignertError):
+    """The mail server cannot be reached, or puts us off."""
+
+    code = "mail_unavailable"
+    retryable = True
+
+
 class BrokerUnavailable(SignertError):
     """The broker cannot be reached or did not take what it was given."""
 

@@ -20,7 +20,6 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from service.adapters.directory import DirectoryStore
-from service.bootstrap import open_pseudonyms
 from service.config import Settings, load_settings
 from service.domain.agreement import Agreement, Status
 from service.domain.folding import fold
@@ -93,7 +92,7 @@ class Served:
 def page_site(home: Path) -> Iterator[PageSite]:
     with running_services(home) as running, serve_provider() as provider:
         store = DirectoryStore(home / "store")
-        services = running.on(store, EventList(), pseudonyms=open_pseudonyms(running.settings))
+        services = running.on(store, EventList())
         ids = {name: make(services) for name, make in _STATES.items()}
         (home / "client-secret").write_text("hemmelig\n")
         login_file = home / "login.toml"

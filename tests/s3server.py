@@ -46,6 +46,10 @@ class S3Server:
         self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
 
     @property
+    def ports(self) -> dict[str, int]:
+        return dict(self._ports)
+
+    @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._ports['s3.port']}"
 

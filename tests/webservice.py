@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service.bootstrap import open_pseudonyms
+from service.bootstrap import needed_pseudonyms
 from service.config import Settings, load_settings
 from service.domain.ports import ObjectStore
 from service.entrypoints.http import create_app
@@ -102,7 +102,7 @@ def web_service(
         )
         store = store or MemoryStore()
         clock = ManualClock(datetime(2036, 12, 24, 9, 0, tzinfo=UTC))
-        pseudonyms = open_pseudonyms(settings)
+        pseudonyms = needed_pseudonyms(settings)
         app = create_app(settings, store=store, clock=clock)
         yield WebService(
             app=app,

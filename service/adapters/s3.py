@@ -347,10 +347,8 @@ class S3Store:
         """Keys as the store lists them, `most` at a time."""
         asked: dict[str, Any] = {"MaxKeys": most}
         if after.startswith(prefix):
-            # Where folders are listed one by one, `a/` comes before `a-`: what is wanted comes after its stem.
-            stem = re.split("[.-]", after.removeprefix(prefix), maxsplit=1)[0]
-            if stem:
-                asked["StartAfter"] = self._prefix + prefix + stem
+            if start := _before(after.removeprefix(prefix)):
+                asked["StartAfter"] = self._prefix + prefix + start
         elif after > prefix:
             return
         for page in self._pages(prefix, **asked):
@@ -411,6 +409,18 @@ def _client(_process: int, endpoint: str | None, region: str | None, read_timeou
             s3={"addressing_style": "path" if endpoint else "auto"},
         ),
     )
+
+
+def _before(after: str) -> str:
+    """Where to start, so that all keys after `after` are listed, be it in byte order or folder by folder.
+
+    In the latter, `a/` comes before `a-` and `a.`: so the start is just before `a`.
+    """
+    stem = re.split("[.-]", after, maxsplit=1)[0].rstrip("/")
+    if not stem:
+        return ""
+    previous = chr(ord(stem[-1]) - 1)
+    return f"{stem[:-1]}{'.' if previous == '/' else previous}~"
 
 
 def _genuine(answer: dict[str, Any], field: str) -> dict[str, Any]:

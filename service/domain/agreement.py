@@ -20,6 +20,9 @@ __all__ = [
     "Agreement",
     "Answer",
     "Approval",
+    "Channel",
+    "Copy",
+    "CopyOutcome",
     "Declaration",
     "DeclaresFor",
     "Done",
@@ -237,6 +240,33 @@ class Done:
     values_sha256: str | None
 
 
+class Channel(StrEnum):
+    """How a party gets its copy."""
+
+    MAIL = "mail"
+    """The link is sent to the party by e-mail."""
+    LINK = "link"
+    """The link is in the event; whoever reads it tells the party."""
+
+
+class CopyOutcome(StrEnum):
+    SENT = "sent"
+    POSTPONED = "postponed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A party's copy of what all have signed. `next_at` is when it is sent, or tried again."""
+
+    role: str
+    channel: Channel
+    outcome: CopyOutcome | None = None
+    attempts: int = 0
+    at: str | None = None
+    next_at: str | None = None
+
+
 @dataclass(frozen=True)
 class Version:
     """One version of the agreement. Hashes are SHA-256 in hex and name blobs of the agreement."""
@@ -281,6 +311,7 @@ class Version:
     receipt_signature_sha256: str | None = None
     receipt_pdf_sha256: str | None = None
     signed_at: str | None = None
+    copies: tuple[Copy, ...] = ()
 
     @property
     def document(self) -> Revision:

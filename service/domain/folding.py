@@ -25,6 +25,7 @@ from service.domain.agreement import (
     Status,
     Version,
 )
+from service.domain.delivery import fold_copies, fold_delivery
 from service.domain.follow_up import FollowUp
 from service.domain.log import Entry
 
@@ -323,6 +324,7 @@ def _signed(version: Version, entry: Entry) -> Version:
         receipt_signature_sha256=entry.data["receipt_signature_sha256"],
         receipt_pdf_sha256=entry.data["receipt_pdf_sha256"],
         signed_at=entry.at,
+        copies=fold_copies(entry),
     )
 
 
@@ -361,4 +363,5 @@ _FOLDS = {
     "verified": _verified,
     "receipt-rendered": _receipt_rendered,
     "signed": _signed,
+    "copy-delivered": fold_delivery,
 }

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from service.domain.agreement import SEAL, Agreement, Method, Party, Status, Version
+from service.domain.delivery import delivery_times, pending_copy
 from service.domain.due import telling, telling_times
 from service.domain.log import timestamp
 
@@ -19,6 +20,8 @@ class Capability(StrEnum):
 
     RENDER = "render"
     SIGN = "sign"
+    DELIVER = "deliver"
+    """Send e-mail: no key and no LibreOffice is needed, but a way out to the mail server."""
 
 
 class StepKind(StrEnum):
@@ -44,6 +47,8 @@ class StepKind(StrEnum):
     VERIFY = "verify"
     RENDER_RECEIPT = "render-receipt"
     ISSUE_RECEIPT = "issue-receipt"
+    DELIVER = "deliver"
+    """Send a party the link to its copy."""
 
 
 _RENDERED = {StepKind.RENDER, StepKind.RENDER_RECEIPT}
@@ -61,6 +66,8 @@ class Step:
 
     @property
     def capability(self) -> Capability:
+        if self.kind is StepKind.DELIVER:
+            return Capability.DELIVER
         return Capability.RENDER if self.kind in _RENDERED else Capability.SIGN
 
     def __str__(self) -> str:
@@ -69,6 +76,16 @@ class Step:
 
 def next_step(agreement: Agreement, now: datetime) -> Step | None:
     """What is to be done now, or None when the agreement rests: at its end, or until somebody acts."""
+    if step := _next_of_versions(agreement, now):
+        return step
+    # Last of all: a mail server that does not answer must not hold back what is agreed, or is being signed.
+    if found := pending_copy(agreement, timestamp(now)):
+        version, copy = found
+        return Step(StepKind.DELIVER, f"{copy.role}:{version.number}")
+    return None
+
+
+def _next_of_versions(agreement: Agreement, now: datetime) -> Step | None:
     if follow_up := telling(agreement, now):
         # First of all: an amendment that cannot be signed now must not hold back what was agreed before.
         what, item = follow_up
@@ -173,8 +190,9 @@ def wakes(agreement: Agreement) -> list[tuple[str, str]]:
     """When a resting agreement is to be looked at again, and what for: `[(time, what)]`, in order of time."""
     version = agreement.current
     found = [(moment, "follow") for moment in sorted(set(telling_times(agreement)))]
+    found += [(moment, "deliver") for moment in sorted(set(delivery_times(agreement)))]
     if version.status is not Status.SIGNING:
-        return found
+        return sorted(found)
     end = end_of(version)
     found += [(end, "expire"), *((moment, what) for what, moment in _warnings(version, end))]
     if version.prepared and version.prepared.lease_until:

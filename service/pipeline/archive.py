@@ -11,6 +11,7 @@ from service.domain.appearance import attestation
 from service.domain.log import Draft, Occurrence, canonical
 from service.domain.steps import Step
 from service.errors import CredentialMissing, VerificationFailed
+from service.pipeline.deliver import copies_of
 from service.pipeline.ledger import blob_key
 from service.pipeline.scans import missing_scans, retain_scans
 from service.pipeline.services import Services
@@ -152,7 +153,9 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
         "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True),
     }
     signed = Occurrence("agreement.signed", _told(agreement.id, version, hashes))
-    return Draft("signed", hashes, (signed, *_replaced(version)))
+    data = ledger.get_json(agreement.id, version.input_sha256)
+    copies, available = copies_of(services.copies, agreement, data)
+    return Draft("signed", {**hashes, **copies}, (signed, *_replaced(version), *available))
 
 
 def _replaced(version: Version) -> Iterator[Occurrence]:

@@ -20,7 +20,7 @@ from service.domain.folding import advance, fold
 from service.domain.log import Draft, Entry, timestamp
 from service.domain.steps import Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
-from service.pipeline import archive, authorization, declare, follow_up, render, sign, waiting
+from service.pipeline import archive, authorization, declare, deliver, follow_up, render, sign, waiting
 from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
@@ -54,6 +54,7 @@ _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.VERIFY: archive.verify_document,
     StepKind.RENDER_RECEIPT: render.render_receipt,
     StepKind.ISSUE_RECEIPT: archive.issue_receipt,
+    StepKind.DELIVER: deliver.deliver_copy,
 }
 
 

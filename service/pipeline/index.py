@@ -25,18 +25,21 @@ from service.domain.summary import Summary
 from service.errors import AlreadyExists, NotFound
 from service.pipeline.ledger import blob_key, read_entries_after
 
-__all__ = ["card_of", "enter", "index", "read_card"]
+__all__ = ["card_of", "index", "read_card"]
 
 _WITH_ORGANISATION: Final = ("employer", "organiser")
 _WITH_NATIONAL_ID: Final = ("participant", "mentor", "guardian")
 
 
-def index(store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement) -> None:
+def index(
+    store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, *, anew: bool = False
+) -> None:
     """Bring the index in step with the agreement. One read when it is; else a write for each fact that changed.
 
-    Raises `StoreError`.
+    With `anew`, all is read from the data again, and every place is written whether it was there or not. Raises
+    `StoreError`.
     """
-    while enter(store, pseudonyms, agreement):
+    while _enter(store, pseudonyms, agreement, anew=anew):
         later = read_entries_after(store, agreement.head)
         if not later:
             return
@@ -44,13 +47,8 @@ def index(store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreemen
             agreement = advance(agreement, entry)
 
 
-def enter(
-    store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, *, anew: bool = False
-) -> bool:
-    """Enter what `agreement` says, unless a newer state is entered; whether anything was written.
-
-    With `anew`, all is read from the data again, and every place is written whether it was there or not.
-    """
+def _enter(store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, *, anew: bool) -> bool:
+    """Enter what `agreement` says, unless a newer state is entered; whether anything was written."""
     before = read_card(store, agreement.id)
     if before and before.seq > agreement.head.seq:
         return False

@@ -20,9 +20,10 @@ from service.pipeline.senders import SenderPolicy
 from service.pipeline.work import Workbook
 
 if TYPE_CHECKING:
+    from service.pipeline.deliver import Mailer
     from signing import Credential, EvidenceCollector, TimestampClient, TrustStore
 
-__all__ = ["Catalogue", "Keys", "PdfTools", "Services", "Typesetting", "WordFiller"]
+__all__ = ["Catalogue", "CopyPolicy", "Keys", "PdfTools", "Services", "Typesetting", "WordFiller"]
 
 
 class Catalogue(Protocol):
@@ -91,6 +92,21 @@ class Keys:
     bold_font: Path
 
 
+@dataclass(frozen=True)
+class CopyPolicy:
+    """Where the parties read their copies: `public_url` has the parties' page. `sender` is who writes by e-mail."""
+
+    public_url: str
+    sender: str | None = None
+
+    @property
+    def by_mail(self) -> bool:
+        return self.sender is not None
+
+    def link(self, agreement_id: str) -> str:
+        return f"{self.public_url.rstrip('/')}/avtale/{agreement_id}"
+
+
 def _nothing_to_inspect_with(_body: bytes, _media_type: str) -> ScanFault | None:
     raise SignertError("this process cannot look at scans")
 
@@ -115,12 +131,19 @@ class Services:
     """How many days before its date an item of the follow-up is told as due, in versions that begin from now on."""
     pseudonyms: Pseudonyms | None = None
     """Without them the index does not know people."""
+    copies: CopyPolicy | None = None
+    """None where the parties have no page to read their copies on."""
+    open_mailer: Callable[[], Mailer] | None = None
     abandoned_after: timedelta = timedelta(minutes=5)
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        had = {Capability.RENDER: self.open_typesetting, Capability.SIGN: self.open_keys}
+        had = {
+            Capability.RENDER: self.open_typesetting,
+            Capability.SIGN: self.open_keys,
+            Capability.DELIVER: self.open_mailer,
+        }
         return frozenset(c for c, opener in had.items() if opener)
 
     @cached_property
@@ -130,6 +153,10 @@ class Services:
     @cached_property
     def keys(self) -> Keys:
         return _opened(self.open_keys, Capability.SIGN)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        return _opened(self.open_mailer, Capability.DELIVER)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from service.domain.agreement import Channel
 from service.domain.changes import CHANGE_TYPES, TERMINATION
 from service.domain.follow_up import FollowUpKind
 from service.domain.paper import EXTENSIONS
@@ -328,6 +329,40 @@ class TerminatedData(VersionData):
     supersedes = Whole(1, MAX_VERSION, "The version that was in force.", required=True)
 
 
+class PartyCopy(StrictSchema):
+    """How a party hears of its copy."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    channel = Choice(
+        [str(channel) for channel in Channel],
+        "mail: the service sends it the link. link: it does not; whoever reads this event tells the party.",
+        required=True,
+    )
+
+
+class CopyAvailableData(VersionData):
+    """All have signed, and each party can read its copy on its page after logging in."""
+
+    link = Text(
+        500, "Address of the parties' page.", required=True, pattern=r"https?://[!-~]+", form="Send a URL."
+    )
+    copies = Items(PartyCopy, len(ROLES), "All parties of the version.", required=True)
+
+
+class DeliveredData(VersionData):
+    """A mail server has taken the letter with the link."""
+
+    role = Choice(ROLES, "The party.", required=True)
+    channel = Choice((str(Channel.MAIL),), "How it was sent.", required=True)
+
+
+class DeliveryFailedData(DeliveredData):
+    """The letter was refused for good, or tried in vain for days. Tell the party otherwise."""
+
+    code = _code()
+    message = Text(MAX_MESSAGE, "Why, and the way out, for people.", required=True, multiline=True)
+
+
 class FollowUpItem(StrictSchema):
     """A meeting, a point of evaluation or a commitment of NAV's. What it is about, the agreement says."""
 
@@ -494,6 +529,27 @@ class AgreementTerminated(Event):
     data = Obj(TerminatedData, required=True)
 
 
+class AgreementCopyAvailable(Event):
+    """The parties' copies are ready."""
+
+    type = _type("agreement.copy-available")
+    data = Obj(CopyAvailableData, required=True)
+
+
+class AgreementDelivered(Event):
+    """A party was sent the link to its copy."""
+
+    type = _type("agreement.delivered")
+    data = Obj(DeliveredData, required=True)
+
+
+class AgreementDeliveryFailed(Event):
+    """A party could not be sent the link to its copy."""
+
+    type = _type("agreement.delivery-failed")
+    data = Obj(DeliveryFailedData, required=True)
+
+
 class AgreementFollowUpDue(Event):
     """Something of the follow-up is due soon."""
 
@@ -532,6 +588,9 @@ EVENT_SCHEMAS: Mapping[str, type[Event]] = {
     "agreement.amended": AgreementAmended,
     "agreement.superseded": AgreementSuperseded,
     "agreement.terminated": AgreementTerminated,
+    "agreement.copy-available": AgreementCopyAvailable,
+    "agreement.delivered": AgreementDelivered,
+    "agreement.delivery-failed": AgreementDeliveryFailed,
     "agreement.follow-up-due": AgreementFollowUpDue,
     "agreement.commitment-overdue": AgreementCommitmentOverdue,
     "agreement.follow-up-done": AgreementFollowUpDone,

@@ -106,6 +106,46 @@ def test_list_is_sorted_and_by_prefix(store: ObjectStore) -> None:
     assert list(store.list("none/")) == []
 
 
+TREE = [
+    "a-/x",
+    "a-b/y",
+    "a.b/1",
+    "a/1-2/x",
+    "a/1.5",
+    "a/1/x",
+    "a/1/y",
+    "a/10",
+    "a/2/x",
+    "a0",
+    "b-1",
+    "b/c/d",
+    "b/e",
+]
+
+
+@pytest.fixture
+def tree(store: ObjectStore) -> ObjectStore:
+    for key in TREE:
+        store.create(key, b"")
+    return store
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "a/", "a/1", "b/", "none/"])
+def test_a_list_may_begin_after_any_text_and_end_after_some(tree: ObjectStore, prefix: str) -> None:
+    wanted = [key for key in sorted(TREE) if key.startswith(prefix)]
+    for after in ["", *TREE, "a", "a-", "a.", "a/", "a/1-", "a/1~", "a0~", "b/c/", "~"]:
+        following = [key for key in wanted if key > after]
+        assert list(tree.list(prefix, after=after)) == following, after
+        for limit in (0, 1, 2, 100):
+            assert list(tree.list(prefix, after=after, limit=limit)) == following[:limit], (after, limit)
+
+
+def test_folders_are_listed_once(tree: ObjectStore) -> None:
+    assert sorted(tree.folders("a/")) == ["1", "1-2", "2"]
+    assert sorted(tree.folders("a/1/")) == []
+    assert list(tree.folders("none/")) == []
+
+
 @pytest.mark.parametrize(
     "key", ["", "/a", "a/", "a//b", "../a", "a/../b", ".", "a b", "å", "a\x00", "x" * 513]
 )

@@ -20,7 +20,7 @@ import requests
 from click.testing import CliRunner
 
 from service.adapters.directory import DirectoryStore
-from service.bootstrap import open_pseudonyms, system_clock
+from service.bootstrap import needed_pseudonyms, system_clock
 from service.config import load_settings
 from service.entrypoints.cli import cli
 from tests.oidcprovider import Provider, serve_provider
@@ -59,7 +59,7 @@ def served(home: Path, **more: str) -> Iterator[Served]:
         settings |= {f"SIGNERT_{name}": value for name, value in more.items()}
         environ = {**os.environ, **settings}
         store = DirectoryStore(home / "store")
-        shelf = Shelf(store, system_clock(), open_pseudonyms(load_settings(settings)))
+        shelf = Shelf(store, system_clock(), needed_pseudonyms(load_settings(settings)))
         (port,) = free_ports(1)
         address, log = f"http://127.0.0.1:{port}", home / "serve.log"
         command = [sys.executable, "-m", "service.entrypoints.cli", "serve", "--port", str(port), "--json"]
@@ -107,15 +107,10 @@ def test_the_main_job(service: Served) -> None:
         ["document", "read"],
         ["export", "read"],
     ]
-    records = json.loads(
-        service.signert("access-log", agreement_id, "--json", "--since", "2020-01-01").stdout
-    )
+    records = json.loads(service.access_log(agreement_id, "--json", "--since", "2020-01-01"))
     assert [r["what"] for r in records["records"]] == ["agreement", "document", "export"]
     assert "archivist" in service.access_log("--searches")
-    assert (
-        service.signert("access-log", agreement_id, "--since", "2999-01-01").stdout
-        == "Nothing has been read.\n"
-    )
+    assert service.access_log(agreement_id, "--since", "2999-01-01") == "Nothing has been read.\n"
     service.get(f"/api/v1/agreements/{agreement_id[::-1]}")
     assert "refused" in service.access_log("--refused")
     assert CliRunner().invoke(cli, ["access-log"], env=service.environ).exit_code == 2

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from service.adapters.templates import Catalogue
-from service.domain.folding import fold
+from service.domain.folding import advance, fold
 from service.domain.log import log_key
+from service.domain.places import card_key
 from service.errors import CommandRejected, FieldError, NotFound, StoreError
 from service.pipeline.fsck import Severity, StoreCheck
+from service.pipeline.index import index
 from service.pipeline.intake import receive
 from service.pipeline.ledger import Draft
 from service.pipeline.quarantine import reject
@@ -54,7 +56,8 @@ def command(**changes: Any) -> dict[str, Any]:
 def bring_to_rest(services: Services, marker: Marker) -> None:
     agreement = fold(services.ledger.read(marker.agreement_id))
     refused = Draft("rejected", {"step": "render", "code": "glyph_missing", "errors": []})
-    services.ledger.append(agreement.id, agreement.head, refused, version=1)
+    entry = services.ledger.append(agreement.id, agreement.head, refused, version=1)
+    index(services.store, None, advance(agreement, entry))
     services.workbook.end(marker)
 
 
@@ -133,7 +136,7 @@ def test_a_command_that_was_claimed_and_is_nowhere_is_lost(services: Services, s
     claim = f"commands/{payload['command_id']}.json"
     assert told(store) == [("command_waiting", claim)]  # the marker is there: the sweeper takes it in
     services.workbook.end(marker)
-    assert [code for code, _ in told(store)] == ["command_lost", "index_dangling", "log_absent"]
+    assert [code for code, _ in told(store)] == ["command_lost", "log_absent"]
     receive(services, "submit", payload)
     assert told(store) == []
 
@@ -181,16 +184,31 @@ def test_the_log_and_the_commands_must_agree(services: Services, store: MemorySt
 
 def test_the_index(services: Services, store: MemoryStore) -> None:
     marker = receive(services, "submit", command())
-    (key,) = store.list("index/")
+    assert told(store) == []  # it is indexed when it rests
+    bring_to_rest(services, marker)
+    assert told(store) == []
+    (all_key,) = store.list("index/all/")
+    (kind,) = store.list("index/kind/")
+    card = card_key(marker.agreement_id)
     nobody = str(uuid.uuid4())
-    store.put(f"index/case/tiltak/2036-1/{nobody}", b"")
-    store.put(f"index/case/tiltak/2036-1/{marker.agreement_id}", b"")
+    dangling = all_key.replace(marker.agreement_id, nobody)
+    elsewhere = kind.replace(".rejected/", ".signed/")
+    for key in (dangling, card_key(nobody), elsewhere):
+        store.put(key, b"")
     assert told(store) == [
-        ("index_dangling", f"index/case/tiltak/2036-1/{nobody}"),
-        ("index_differs", f"index/case/tiltak/2036-1/{marker.agreement_id}"),
+        ("index_dangling", dangling),
+        ("index_dangling", card_key(nobody)),
+        ("index_differs", elsewhere),
     ]
-    store.delete(key)
-    assert told(store, marker.agreement_id) == [("index_missing", key)]
+    for key in (dangling, card_key(nobody), elsewhere, all_key):
+        store.delete(key)
+    assert told(store, marker.agreement_id) == [("index_missing", all_key)]
+    altered = json.loads(store.get(card))
+    altered["summary"]["versions"] = 7
+    store.put(card, json.dumps(altered).encode())
+    assert told(store, marker.agreement_id) == [("index_differs", card), ("index_missing", all_key)]
+    store.delete(card)
+    assert told(store, marker.agreement_id) == [("index_missing", card)]
 
 
 def test_the_outbox_and_the_quarantine(services: Services, store: MemoryStore) -> None:
@@ -277,9 +295,9 @@ class Changing(MemoryStore):
         self._asked(key)
         return super().get(key)
 
-    def list(self, prefix: str = "") -> Iterator[str]:
+    def list(self, prefix: str = "", *, after: str | None = None, limit: int | None = None) -> Iterator[str]:
         self._asked(prefix)
-        return super().list(prefix)
+        return super().list(prefix, after=after, limit=limit)
 
 
 def test_a_run_that_begins_between_two_looks_is_no_error(services: Services, store: MemoryStore) -> None:

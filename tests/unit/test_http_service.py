@@ -357,7 +357,7 @@ def test_production_needs_issuers_and_a_key_for_pseudonyms(tmp_path: Path, provi
     app = create_app(load_settings({**named, "SIGNERT_ISSUERS": str(issuers)}), store=MemoryStore())
     assert "max-age" in app.test_client().get("/healthz").headers["Strict-Transport-Security"]
     key.write_bytes(b"short")
-    with pytest.raises(ConfigurationError, match="fewer than 32"):
+    with pytest.raises(ConfigurationError, match="shorter than 32"):
         create_app(load_settings({**named, "SIGNERT_ISSUERS": str(issuers)}), store=MemoryStore())
     del named["SIGNERT_PSEUDONYM_KEY_FILE"]
     with pytest.raises(ConfigurationError, match="SIGNERT_PSEUDONYM_KEY_FILE"):
@@ -369,9 +369,9 @@ def test_without_issuers_nobody_gets_in(tmp_path: Path, provider: Provider) -> N
     token = provider.token(role="archivist", now=time.time())
     answer = app.test_client().get("/api/v1/agreements", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json["code"]) == (401, "issuer_unknown")
-    key = tmp_path / "pseudonym.key"
+    key = tmp_path / "keys/pseudonym.key"  # made for development
     assert key.stat().st_mode & 0o777 == 0o600
-    assert len(key.read_bytes()) == 32
+    assert len(key.read_bytes()) == 64
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,6 @@ def test_a_command_becomes_the_first_entry_of_its_agreement() -> None:
     assert entry.data["command_id"] == payload["command_id"]
     stored = given.ledger.get_json(marker.agreement_id, entry.data["input_sha256"])
     assert stored == {**payload["agreement"], "id": marker.agreement_id}
-    assert given.store.exists(f"index/case/tiltak/{EXAMPLE['case']['reference']}/{marker.agreement_id}")
 
 
 def test_without_a_version_the_newest_template_is_used_and_named() -> None:
@@ -231,7 +230,7 @@ class CrashingStore(MemoryStore):
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("at", range(1, 7))
+@pytest.mark.parametrize("at", range(1, 6))
 def test_a_crash_at_any_write_is_cured_by_delivering_again(at: int, after: bool) -> None:
     store = CrashingStore(at, after=after)
     given = services(store)
@@ -244,7 +243,7 @@ def test_a_crash_at_any_write_is_cured_by_delivering_again(at: int, after: bool)
 
 
 def test_with_the_queue_lost_the_sweeper_takes_in_what_was_claimed() -> None:
-    store = CrashingStore(6, after=False)  # blobs, claim, index and marker are written, the entry is not
+    store = CrashingStore(5, after=False)  # blobs, claim and marker are written, the entry is not
     given = services(store)
     with pytest.raises(Crash):
         receive(given, "submit", command())

@@ -4,6 +4,7 @@
     parties      sign, complete, attach-paper, decline, cancel
     amendments   amend, terminate, diff
     follow_up    follow-up
+    finding      find, versions, reindex
     operations   worker, sweep, fsck
     serving      serve, access-log
     quarantine   quarantine list, show, resubmit
@@ -27,6 +28,7 @@ from service.config import load_settings
 from service.entrypoints.cli import (
     agreements,
     amendments,
+    finding,
     follow_up,
     operations,
     parties,
@@ -61,6 +63,7 @@ for _command in (
     *parties.COMMANDS,
     *amendments.COMMANDS,
     *follow_up.COMMANDS,
+    *finding.COMMANDS,
     *operations.COMMANDS,
     *serving.COMMANDS,
     quarantine.GROUP,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from service.bootstrap import open_pseudonyms, open_store, system_clock
+from service.bootstrap import needed_pseudonyms, open_store, system_clock
 from service.entrypoints import output
 from service.entrypoints.cli.shared import LoadSettings, as_json_option, parse_agreement_id, settings_option
 from service.errors import ConfigurationError
@@ -68,7 +68,7 @@ def access_log(
         raise click.UsageError("Give either an agreement's ID, --refused or --searches.")
     settings = load()
     place = parse_agreement_id(agreement_id) if agreement_id else REFUSED if refused else SEARCHES
-    log = AccessLog(open_store(settings), system_clock(), open_pseudonyms(settings))
+    log = AccessLog(open_store(settings), system_clock(), needed_pseudonyms(settings))
     output.access_log(log.read(place, since=since.date() if since else None), as_json=as_json)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service.bootstrap import open_pseudonyms, open_store, open_tokens, system_clock
+from service.bootstrap import needed_pseudonyms, open_store, open_tokens, system_clock
 from service.config import PRODUCTION, Settings
 from service.domain.ports import Clock, ObjectStore
 from service.entrypoints.http.api import add_api
@@ -49,7 +49,7 @@ def create_app(settings: Settings, *, store: ObjectStore | None = None, clock: C
     app.json.sort_keys = False  # type: ignore[attr-defined]
     clock = clock or system_clock()
     ledger = Ledger(store or open_store(settings), clock)
-    pseudonyms = open_pseudonyms(settings)
+    pseudonyms = needed_pseudonyms(settings)
     tokens = open_tokens(settings)
     app.extensions["signert"] = Site(
         settings=settings,

@@ -12,7 +12,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from service.bootstrap import open_pseudonyms, open_store, open_tokens
+from service.bootstrap import needed_pseudonyms, open_store, open_tokens
 from service.config import Settings
 from service.entrypoints.http import create_app
 
@@ -33,7 +33,7 @@ _MAX_FIELDS: Final = 64
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until stopped. Raises `ConfigurationError` for settings that no process could start with."""
     open_store(settings)
-    open_pseudonyms(settings)
+    needed_pseudonyms(settings)
     open_tokens(settings)
     _Server(settings, host, port, workers).run()
 

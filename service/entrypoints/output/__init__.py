@@ -3,6 +3,7 @@
 One module for each thing that is spoken of:
 
     agreements   one agreement: where it stands, what was written, how it verifies
+    finding      agreements that were found, their versions, the index made anew
     history      its versions, and what is different between them
     operations   a whole store: what a sweep did, what a check found
     quarantine   refused messages, and those that were sent again
@@ -28,6 +29,7 @@ from service.entrypoints.output.catalogue import (
     templates,
 )
 from service.entrypoints.output.errors import error
+from service.entrypoints.output.finding import found, reindexed, reindexing, versions
 from service.entrypoints.output.follow_up import follow_up
 from service.entrypoints.output.history import changes, history
 from service.entrypoints.output.logs import start_log
@@ -46,6 +48,7 @@ __all__ = [
     "error",
     "findings",
     "follow_up",
+    "found",
     "history",
     "kept_list",
     "kept_message",
@@ -53,6 +56,8 @@ __all__ = [
     "previewed",
     "progress",
     "published",
+    "reindexed",
+    "reindexing",
     "resubmitted",
     "sent",
     "start_log",
@@ -61,5 +66,6 @@ __all__ = [
     "swept",
     "templates",
     "verdict",
+    "versions",
     "wrote",
 ]

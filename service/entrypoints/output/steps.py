@@ -43,6 +43,7 @@ _TEXTS = {
     "verified": "verified: {indication}",
     "receipt-rendered": "receipt written",
     "signed": "receipt sealed; the agreement is signed",
+    "copy-delivered": "copy of {role} by {channel}: {outcome}",
     "rejected": "refused: {code}",
     "follow-up-told": "told as {what}: {item}",
     "follow-up-done": "done on {done_on}: {item}",

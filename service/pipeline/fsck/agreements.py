@@ -12,12 +12,14 @@ from typing import Final
 from service.domain.agreement import Agreement
 from service.domain.folding import fold
 from service.domain.log import Entry
+from service.domain.places import card_key
 from service.domain.ports import ObjectStore
 from service.domain.steps import Step, next_step
 from service.errors import NotFound, StoreError
 from service.pipeline.fsck.findings import Finding
 from service.pipeline.fsck.reading import FOLD_FAULTS, Blobs, Examined, read_log
 from service.pipeline.fsck.versions import check_version
+from service.pipeline.index import card_of, read_card
 from service.pipeline.work import Marker
 from signing import TrustStore
 
@@ -51,7 +53,7 @@ def check_agreement(store: ObjectStore, agreement_id: str, trust: TrustStore | N
         for version in agreement.versions:
             check_version(examined, blobs, agreement, version, trust)
         _check_claims(examined, agreement)
-        _check_index(examined, agreement)
+        _check_index(examined, agreement, markers)
         _check_motion(examined, agreement, markers)
     blobs.read_rest()
     if agreement and _step(agreement) is None:  # before that, a blob's entry may be about to be written
@@ -90,10 +92,20 @@ def read_claim(body: bytes) -> dict[str, str] | None:
         return None
 
 
-def _check_index(examined: Examined, agreement: Agreement) -> None:
-    key = f"index/case/{agreement.case_system}/{agreement.case_reference}/{agreement.id}"
-    if not examined.store.exists(key):
-        examined.say("index_missing", key, "the agreement is not found by its case")
+def _check_index(examined: Examined, agreement: Agreement, markers: Markers) -> None:
+    """Whether an agreement at rest is found as it is. Of others, the run that brings them to rest sees to it."""
+    if markers.keys or _step(agreement) is not None:
+        return
+    store, key = examined.store, card_key(agreement.id)
+    card = read_card(store, agreement.id)
+    if card is None:
+        examined.say("index_missing", key, "the index does not know the agreement")
+        return
+    if card_of(store, None, agreement, card) != card:
+        examined.say("index_differs", key, "the index tells something else of the agreement than its log")
+    for place in sorted(card.keys):
+        if not store.exists(place):
+            examined.say("index_missing", place, "the agreement is not found in this place")
 
 
 # --- does it move? ----------------------------------------------------------------------------------------

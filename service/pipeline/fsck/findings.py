@@ -44,6 +44,7 @@ class Finding:
 
 _RESTORE = "Restore it from a backup, or from its earlier version where the bucket keeps versions."
 _RESEND = "Ask the case system to send the command again, with the same command id."
+_REINDEX = "Run `signert reindex`, which may be done while the service runs."
 _NOTHING = "Nothing: it does no harm."
 _WAIT = "Nothing, as long as workers run: the sweeper goes on with it."
 
@@ -103,9 +104,9 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "marker_left": (Severity.NOTE, _WAIT),
     "marker_dangling": (Severity.NOTE, _WAIT),
     "parked": (Severity.NOTE, _WAIT),
-    "index_missing": (Severity.ERROR, "Put an empty object of that key in the store."),
-    "index_dangling": (Severity.NOTE, "Remove it, if no command for this agreement is under way."),
-    "index_differs": (Severity.NOTE, "Remove it: the agreement belongs to another case."),
+    "index_missing": (Severity.ERROR, _REINDEX),
+    "index_dangling": (Severity.NOTE, _REINDEX),
+    "index_differs": (Severity.NOTE, _REINDEX),
     "outbox_waiting": (Severity.NOTE, _WAIT),
     "quarantine_unreadable": (Severity.ERROR, _RESTORE),
     "key_unknown": (Severity.NOTE, "Find out who put it there; Signert does not read it."),

@@ -22,6 +22,7 @@ from service.pipeline.fsck.agreements import MOVING, check_agreement, look_again
 from service.pipeline.fsck.findings import Counts, Finding, Severity, finding
 from service.pipeline.fsck.reading import FOLD_FAULTS, SILENT_TWICE, Examined, read_entry, read_log
 from service.pipeline.quarantine import rejection_id
+from service.pipeline.reindex import Staleness, staleness
 from service.pipeline.work import marker_key
 from service.schemas import valid_command_id
 from signing import TrustStore
@@ -230,20 +231,20 @@ class StoreCheck:
 
     # --- what stands beside the agreements ------------------------------------------------------------------
 
-    def _index(self, key: str, place: re.Match[str]) -> Iterator[Finding]:
-        system, reference, agreement_id = place.groups()
-        first = read_entry(Examined(self._store), log_key(agreement_id, 0))
-        if first is None:
-            if not self._has_log(agreement_id):
-                self._look_later(key, lambda: self._dangling_index(key, agreement_id))
-            return
-        case = first.data.get("case")
-        if case != {"system": system, "reference": reference}:
-            yield finding("index_differs", key, f"agreement {agreement_id} belongs to another case")
+    def _index(self, key: str, _place: re.Match[str]) -> Iterator[Finding]:
+        """Whether the entry leads to an agreement that stands there; what is missing is said of the agreement."""
+        match staleness(self._store, key):
+            case Staleness.UNKNOWN:
+                yield _unknown(key)
+            case Staleness():
+                self._look_later(key, lambda: self._stale(key))
 
-    def _dangling_index(self, key: str, agreement_id: str) -> Iterator[Finding]:
-        if not self._has_log(agreement_id) and not self._is_worked_on(agreement_id):
-            yield finding("index_dangling", key, f"there is no agreement {agreement_id}")
+    def _stale(self, key: str) -> Iterator[Finding]:
+        match staleness(self._store, key) if self._store.exists(key) else None:
+            case Staleness.NO_AGREEMENT:
+                yield finding("index_dangling", key, "there is no agreement of that id")
+            case Staleness.ELSEWHERE:
+                yield finding("index_differs", key, "the agreement is not, or no longer, of that kind")
 
     def _work(self, key: str, place: re.Match[str]) -> Iterator[Finding]:
         """Markers of agreements that have a log are looked at with those."""
@@ -297,9 +298,13 @@ class StoreCheck:
         yield from ()
 
     _CHECKS: Final = {
+        "access": (
+            rf"access/(?:{_UUID}|refused|searches)/\d{{4}}-\d\d-\d\d/\d{{6}}\.\d{{3}}-[0-9a-f]{{32}}\.json",
+            _known,
+        ),
         "commands": (rf"commands/({_UUID})\.json", _command),
         "due": (rf"due/\d{{4}}-\d\d-\d\d/{_UUID}/\d{{4}}-[a-z]{{1,20}}", _known),
-        "index": (rf"index/case/({_SEGMENT})/({_SEGMENT})/({_UUID})", _index),
+        "index": (r"index/.+", _index),
         "outbox": (rf"outbox/({_SHA256})", _outbox),
         "probe": (rf"probe/{_SEGMENT}", _known),  # of S3, when a worker starts
         "quarantine": (rf"quarantine/({_SHA256})\.json", _quarantined),

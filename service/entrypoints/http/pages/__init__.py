@@ -48,7 +48,7 @@ def add_pages(app: Flask) -> None:
         vault=Vault(session_keys(settings)),
         trust=open_trust(settings),
         templates=open_catalogue(settings),
-        public_url=settings.public_url,
+        public_url=settings.public_url.rstrip("/") if settings.public_url else None,
         verify_bytes=settings.verify_max_mb * 1_000_000,
         checking=BoundedSemaphore(_AT_ONCE),
     )
