@@ -11,7 +11,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,6 @@ class Served:
     url: str
     app: Flask
     login: Login
-    faults: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
