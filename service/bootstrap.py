@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from service.adapters.directory import DirectoryStore
 from service.config import PRODUCTION, S3Location, Settings
@@ -28,7 +29,7 @@ from service.domain.steps import Capability
 from service.domain.tagged_text import Block
 from service.domain.template import Finding, Template
 from service.domain.template_diff import Change, WordVersion
-from service.errors import ConfigurationError, RenderFailed
+from service.errors import AlreadyExists, ConfigurationError, RenderFailed
 from service.transport import Broker
 
 if TYPE_CHECKING:
@@ -133,8 +134,9 @@ def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
     if path is None:
         if settings.env == PRODUCTION:
             return None
-        path = settings.home / "pseudonym.key"
-        _make_once(path)
+        path = settings.home / "keys/pseudonym.key"
+        with contextlib.suppress(AlreadyExists):
+            DirectoryStore(path.parent).create(path.name, secrets.token_hex(MIN_KEY).encode())
     try:
         key = path.read_bytes().strip()
     except OSError as exc:
@@ -147,7 +149,7 @@ def open_pseudonyms(settings: Settings) -> Pseudonyms | None:
             f"SIGNERT_PSEUDONYM_KEY_FILE: the key in {path} is shorter than {MIN_KEY} bytes",
             remedy="Make one with `openssl rand -hex 32`, for a service that has had none before.",
         )
-    return found
+    return Pseudonyms(key)
 
 
 def needed_pseudonyms(settings: Settings) -> Pseudonyms:
@@ -179,30 +181,18 @@ def open_tokens(settings: Settings) -> Tokens:
     return Tokens(load_issuers(settings.issuers, production=production))
 
 
-def _make_once(path: Path, content: bytes | None = None) -> None:
-    """A new random key in the file, unless there is one: of any number of processes, one makes it."""
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    temporary.touch(mode=0o600)
-    try:
-        temporary.write_bytes(content or secrets.token_hex(MIN_KEY).encode())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(temporary)
-    finally:
-        temporary.unlink()
-
-
 def open_login(settings: Settings) -> LoginProvider | None:
     """How people log in, None when that is not set up. Raises `ConfigurationError`."""
     if settings.login is None:
         return None
     from service.adapters.tokens.login import load_login
 
-    if settings.public_url is None:
+    parts = urlsplit(settings.public_url or "")
+    local = settings.env != PRODUCTION and parts.hostname in {"localhost", "127.0.0.1"}
+    if not (parts.scheme == "https" or local) or parts.path.strip("/") or parts.query:
         raise ConfigurationError(
-            "SIGNERT_LOGIN needs SIGNERT_PUBLIC_URL", remedy="Say where people find the page."
+            "SIGNERT_LOGIN needs SIGNERT_PUBLIC_URL=https://host, with no path",
+            remedy="Say where people find the page.",
         )
     return load_login(settings.login, production=settings.env == PRODUCTION)
 
@@ -220,8 +210,10 @@ def session_keys(settings: Settings) -> tuple[bytes, ...]:
                 "SIGNERT_LOGIN needs SIGNERT_SESSION_KEY_FILE",
                 remedy="Make one that all processes share; docs/pages.md says how.",
             )
-        path = settings.home / "session.key"
-        _make_once(path, base64.urlsafe_b64encode(secrets.token_bytes(_SESSION_KEY_BYTES)))
+        path = settings.home / "keys/session.key"
+        made = base64.urlsafe_b64encode(secrets.token_bytes(_SESSION_KEY_BYTES))
+        with contextlib.suppress(AlreadyExists):
+            DirectoryStore(path.parent).create(path.name, made)
     try:
         keys = tuple(path.read_bytes().split())
         if not keys or any(len(base64.urlsafe_b64decode(key)) != _SESSION_KEY_BYTES for key in keys):

@@ -11,7 +11,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from service.adapters.directory import DirectoryStore
-from service.bootstrap import open_pseudonyms
 from service.config import Settings, load_settings
 from service.domain.agreement import Agreement, Status
 from service.domain.folding import fold
@@ -86,14 +85,13 @@ class Served:
     url: str
     app: Flask
     login: Login
-    faults: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def page_site(home: Path) -> Iterator[PageSite]:
     with running_services(home) as running, serve_provider() as provider:
         store = DirectoryStore(home / "store")
-        services = running.on(store, EventList(), pseudonyms=open_pseudonyms(running.settings))
+        services = running.on(store, EventList())
         ids = {name: make(services) for name, make in _STATES.items()}
         (home / "client-secret").write_text("hemmelig\n")
         login_file = home / "login.toml"

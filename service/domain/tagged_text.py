@@ -29,7 +29,10 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Bullets:
+    """A list; `is_numbered` from 1 on. Items are without their bullets and numbers."""
+
     items: tuple[str, ...]
+    is_numbered: bool = False
 
 
 @dataclass(frozen=True)

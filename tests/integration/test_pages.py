@@ -264,6 +264,7 @@ def test_ones_own_agreements_are_listed(new_page: NewPage, page_site: PageSite) 
     page = new_page()
     log_in(page, "Ájlin", "/mine")
     found = page.get_by_role("main").get_by_role("link")
+    expect(page.locator(".agreements > li").first).to_contain_text("Fjordbakeriet & Kafé Sandvika AS")
     hrefs = {link.get_attribute("href") for link in found.all()}
     own = ("signed", "waiting", "declined", "expired", "amended")
     assert hrefs == {f"/avtale/{page_site.ids[state]}" for state in own}

@@ -17,7 +17,7 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from service.entrypoints.http import create_app
 from tests.fakes import ManualClock
@@ -449,20 +449,30 @@ def test_headers_keep_browsers_from_harm(
 # --- strangers' files ---
 
 
+def form_head(token: str, name: str = "avtale.pdf") -> bytes:
+    """A form of two fields, up to where the file begins."""
+    return (
+        f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{token}\r\n--b\r\n'
+        f'Content-Disposition: form-data; name="document"; filename="{name}"\r\n\r\n'
+    ).encode()
+
+
+FORM = "multipart/form-data; boundary=b"
+
+
 def upload(client: FlaskClient, body: bytes, name: str = "avtale.pdf") -> TestResponse:
-    form = {"csrf": token_of(client, "/verify"), "document": (io.BytesIO(body), name)}
-    return client.post("/verify", data=form, content_type="multipart/form-data")
+    form = form_head(token_of(client, "/verify"), name) + body + b"\r\n--b--\r\n"
+    return client.post("/verify", data=form, content_type=FORM)
 
 
 def bomb() -> bytes:
-    """A PDF whose one stream is a gigabyte of zeros."""
-    packer = zlib.compressobj(9)
-    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1024)) + packer.flush()
-    body = (
-        b"%PDF-1.7\n1 0 obj <</Type /ObjStm /N 1 /First 5 /Filter /FlateDecode /Length %d>> stream\n"
-        % len(packed)
-    )
-    return body + packed + b"\nendstream endobj\ntrailer <</Root 2 0 R>>\nstartxref\n9\n%%EOF"
+    """A PDF whose cross-reference table is a gigabyte of zeros, packed into one megabyte."""
+    packer, mebibyte, count = zlib.compressobj(9, zlib.DEFLATED, -15), 1 << 20, 1024
+    block = packer.compress(bytes(mebibyte)) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = ((mebibyte * count) % 65521) << 16 | 1  # Adler-32 of zeros
+    packed = b"\x78\xda" + block * count + b"\x03\x00" + checksum.to_bytes(4, "big")
+    table = f"1 0 obj <</Type /XRef /Size 2 /W [1 2 1] /Root 2 0 R /Filter /FlateDecode /Length {len(packed)}>> stream"
+    return b"%PDF-1.7\n" + table.encode() + b"\n" + packed + b"\nendstream endobj\nstartxref\n9\n%%EOF"
 
 
 @pytest.mark.parametrize(
@@ -523,19 +533,17 @@ class Endless(io.RawIOBase):
 
 
 def test_an_endless_upload_is_cut_off(client: FlaskClient) -> None:
-    head = (
-        f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{token_of(client, "/verify")}\r\n--b\r\n'
-    )
-    file = 'Content-Disposition: form-data; name="document"; filename="a.pdf"\r\n\r\n%PDF-'
-    body = Endless((head + file).encode())
-    answer = client.post(
-        "/verify",
-        input_stream=io.BufferedReader(body),
-        content_type="multipart/form-data; boundary=b",
-        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
-    )
-    assert answer.status_code == 413
-    assert "Filen er for stor" in answer.text
+    body = Endless(form_head(token_of(client, "/verify")) + b"%PDF-")
+    environ = create_environ("/verify", method="POST", content_type=FORM)
+    environ |= {
+        "HTTP_COOKIE": f"__Host-signert-form={cookie(client, 'signert-form')}",
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input_terminated": True,
+        "wsgi.input": io.BufferedReader(body),
+    }
+    pieces, status, _headers = run_wsgi_app(client.application, environ, buffered=True)
+    assert status.startswith("413")
+    assert "Filen er for stor" in b"".join(pieces).decode()
     assert body.given < 4_000_000
 
 

@@ -22,7 +22,8 @@ _LEVELS = {f"/H{n}": n for n in range(1, 7)} | {"/H": 1, "/Title": 1}
 _BROKEN_WORD = re.compile(r"(?<=\w)-\n(?=\w)(?!(?:og|eller|and|or)\b)")
 
 _SPACE = re.compile(r"[ \t\r\n]+")  # not the no-break spaces of dates and amounts
-_BULLET = re.compile(r"^[•◦▪–-]\s+")
+_BULLET = re.compile(r"^[•◦▪●○■\uf0a7\uf0b7–-]\s+")
+_NUMBER = re.compile(r"^(\d+)[.)]\s+")
 
 
 def structure(pdf: bytes) -> list[Block]:
@@ -115,7 +116,7 @@ def _blocks(element: _Element) -> Iterator[Block]:
             if text := _text(kid):
                 yield Heading(_LEVELS[kid.role], text)
         elif kid.role == "/L":
-            yield Bullets(tuple(text for item in kid.elements if (text := _item(item))))
+            yield _list([text for item in kid.elements if (text := _item(item))])
         elif kid.role == "/Table":
             yield Grid(tuple(_row(row) for row in _rows(kid)))
         elif kid.role == "/P" or not any(_is_block(e) for e in kid.elements):
@@ -158,7 +159,14 @@ def _pair(paragraph: _Element) -> tuple[str, str] | None:
 
 def _item(item: _Element) -> str:
     bodies = [kid for kid in item.elements if kid.role == "/LBody"] or [item]
-    return _BULLET.sub("", " ".join(_text(body) for body in bodies).strip())
+    return " ".join(_text(body) for body in bodies).strip()
+
+
+def _list(items: list[str]) -> Bullets:
+    numbers = [int(m[1]) if (m := _NUMBER.match(item)) else None for item in items]
+    if numbers == list(range(1, len(items) + 1)):
+        return Bullets(tuple(_NUMBER.sub("", item) for item in items), is_numbered=True)
+    return Bullets(tuple(_BULLET.sub("", item) for item in items))
 
 
 def _rows(table: _Element) -> Iterator[_Element]:

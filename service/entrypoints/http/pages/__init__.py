@@ -19,6 +19,7 @@ from service.bootstrap import open_catalogue, open_login, open_trust, session_ke
 from service.entrypoints.http.pages import agreements, faults, login, verify
 from service.entrypoints.http.pages.frame import (
     Pages,
+    breakable,
     check_form,
     current_session,
     expired,
@@ -47,7 +48,7 @@ def add_pages(app: Flask) -> None:
         vault=Vault(session_keys(settings)),
         trust=open_trust(settings),
         templates=open_catalogue(settings),
-        public_url=settings.public_url,
+        public_url=settings.public_url.rstrip("/") if settings.public_url else None,
         verify_bytes=settings.verify_max_mb * 1_000_000,
         checking=BoundedSemaphore(_AT_ONCE),
     )
@@ -63,6 +64,7 @@ def add_pages(app: Flask) -> None:
     app.request_class = verify.UploadRequest
     app.teardown_request(verify.let_go)
     app.register_blueprint(blueprint)
+    app.jinja_env.filters["breakable"] = breakable
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 

@@ -28,6 +28,8 @@ from service.entrypoints.http.pages.views import (
     data_for,
     headline,
     manifest_of,
+    other_side,
+    roles_for,
     title_of,
 )
 from service.entrypoints.http.site import set_reader, site, trace
@@ -338,6 +340,7 @@ class _Mine:
     title: str
     title_lang: str
     headline: Any
+    about: str | None
     period: str | None
 
 
@@ -388,4 +391,6 @@ def _own(t: Texts, agreement_id: str) -> _Mine | None:
     period = None
     if data and (days := data.get("period")):
         period = t("agreement.period", start=t.date(days["start"]), end=t.date(days["end"]))
-    return _Mine(_home(view), title, lang, headline(t, agreement, seen), period)
+    return _Mine(
+        _home(view), title, lang, headline(t, agreement, seen), other_side(data, roles_for(seen)), period
+    )

@@ -18,7 +18,6 @@ __all__ = [
     "forbidden",
     "login_cancelled",
     "login_failed",
-    "not_found",
     "provider_away",
     "too_large",
 ]
@@ -89,10 +88,6 @@ def too_large(problem: HttpProblem) -> Response:
     if request.endpoint == "pages.verify":
         return verify.too_large()
     return _message("bad_request", problem.status, [_front()])
-
-
-def not_found() -> Response:
-    return _message("not_found", 404, [_front()])
 
 
 def forbidden() -> Response:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from flask import Response, current_app, g, render_template, request, url_for
+from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as BaseResponse
 
 from service.entrypoints.http.pages.session import FORM_COOKIE, Session, Vault, set_cookie
@@ -27,8 +28,18 @@ if TYPE_CHECKING:
     from signing import TrustStore
 
 __all__ = [
-    "Pages", "asset", "binding", "check_form", "current_session", "expired", "harden", "page", "pages", "texts_for",
-]  # fmt: skip
+    "Pages",
+    "asset",
+    "binding",
+    "breakable",
+    "check_form",
+    "current_session",
+    "expired",
+    "harden",
+    "page",
+    "pages",
+    "texts_for",
+]
 
 _Any = TypeVar("_Any", bound=BaseResponse)
 LANGUAGE_COOKIE: Final = "__Host-signert-language"
@@ -121,6 +132,11 @@ def _version_of(name: str) -> str:
 def asset(name: str) -> str:
     """Address of a file of ours that may be kept for ever: it changes with what is in it."""
     return url_for("pages.static", filename=name, v=_version_of(name))
+
+
+def breakable(text: str) -> Markup:
+    """An e-mail address may go on to the next line after its @."""
+    return Markup(escape(text).replace("@", Markup("@<wbr>")))  # noqa: S704 - escaped
 
 
 def _languages(here: str) -> list[tuple[str, str, str]]:

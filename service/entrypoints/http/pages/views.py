@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -33,6 +33,8 @@ __all__ = [
     "data_for",
     "headline",
     "manifest_of",
+    "other_side",
+    "roles_for",
 ]
 
 _NEXT_DATES: Final = 4
@@ -84,6 +86,7 @@ class AgreementPage:
     reading_note: str | None = None
     dates: list[str] = field(default_factory=list)
     downloads: list[Link] = field(default_factory=list)
+    downloads_note: str | None = None
     check_action: str | None = None
     facts: list[tuple[str, str, str | None]] = field(default_factory=list)
     versions_text: str = ""
@@ -197,6 +200,8 @@ def agreement_page(
     page.reading, page.reading_note = _reading(t, agreement, seen, size)
     if in_force:
         page.downloads = _downloads(t, agreement, in_force, size)
+        if in_force is not seen:
+            page.downloads_note = t("download.in_force", number=in_force.version.number)
         if "document" in in_force.documents and content_sight(in_force):
             page.check_action = url_for(
                 "pages.check", agreement_id=agreement.id, number=in_force.version.number
@@ -230,6 +235,11 @@ def _party(
 ) -> PartyLine:
     icon, text = _party_state(t, version, party)
     return PartyLine(t(f"role.{party.role}"), _name(data, party.role), icon, text, is_you)
+
+
+def other_side(data: Mapping[str, Any] | None, mine: Collection[str]) -> str | None:
+    """Whom the agreement is with, to tell it from others: the employer for the participant, else the participant."""
+    return _name(data, "employer" if "participant" in mine else "participant")
 
 
 def _name(data: Mapping[str, Any] | None, role: str) -> str | None:
