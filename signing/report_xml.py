@@ -64,9 +64,10 @@ def report_xml(report: ValidationReport) -> bytes:
         _stamp(report, stamp, objects)
     if not reports:
         status = _status("total-", report.indication, report.sub_indication)
-        time = vr.ValidationTimeInfoType(validation_time=_time(report.validated_at))
         reports = [
-            vr.SignatureValidationReportType(validation_time_info=time, signature_validation_status=status)
+            vr.SignatureValidationReportType(
+                validation_time_info=_times(report), signature_validation_status=status
+            )
         ]
     listed = vr.ValidationObjectListType(tuple(objects.values())) if objects else None
     document = vr.ValidationReport(
@@ -84,12 +85,6 @@ def _signature(
     signer = _object(objects, "certificate", found.certificate_sha256)
     for stamp in found.timestamps:
         _signature_timestamp(report, stamp, objects)
-    proven = found.best_signature_time
-    proof = vr.POEType(
-        poetime=_time(proven or report.validated_at),
-        type_of_proof=f"{_URN}:poetype:validation",
-        poeobject=_reference(_proving(report, found)),
-    )
     identifier = None
     if found.signed is not None:
         identifier = vr.SignatureIdentifierType(
@@ -102,9 +97,7 @@ def _signature(
     return vr.SignatureValidationReportType(
         signature_identifier=identifier,
         validation_constraints_evaluation_report=_constraints(found),
-        validation_time_info=vr.ValidationTimeInfoType(
-            validation_time=_time(report.validated_at), best_signature_time=proof
-        ),
+        validation_time_info=_times(report, found.best_signature_time, _proving(report, found)),
         signers_document=_signers_document(found),
         signature_attributes=_attributes(found),
         signer_information=vr.SignerInformationType(
@@ -181,7 +174,7 @@ def _timestamp(
     objects: _Objects,
 ) -> None:
     judged = vr.SignatureValidationReportType(
-        validation_time_info=vr.ValidationTimeInfoType(validation_time=_time(report.validated_at)),
+        validation_time_info=_times(report),
         signer_information=vr.SignerInformationType(
             signer_certificate=data.related_validation_object[0]
             if data.crypto_information is None
@@ -213,6 +206,18 @@ def _constraints(found: SignatureResult) -> vr.ValidationConstraintsEvaluationRe
             for name, met in demands
         ),
     )
+
+
+def _times(
+    report: ValidationReport, proven: datetime | None = None, by: str | None = None
+) -> vr.ValidationTimeInfoType:
+    """When it was judged, and when it is proven to have existed: then, where there is no better proof."""
+    proof = vr.POEType(
+        poetime=_time(proven or report.validated_at),
+        type_of_proof=f"{_URN}:poetype:validation",
+        poeobject=_reference(by),
+    )
+    return vr.ValidationTimeInfoType(validation_time=_time(report.validated_at), best_signature_time=proof)
 
 
 def _signers_document(found: SignatureResult) -> vr.SignersDocumentType | None:
