@@ -2,7 +2,8 @@
 
 One module for each thing that is spoken of:
 
-    agreements   one agreement: where it stands, what was written, how it verifies
+    agreements   one agreement: where it stands, what was written
+    verification how a document, an agreement or a receipt verifies
     history      its versions, and what is different between them
     operations   a whole store: what a sweep did, what a check found
     quarantine   refused messages, and those that were sent again
@@ -16,7 +17,7 @@ Progress, errors for people and the log go to standard error.
 
 from __future__ import annotations
 
-from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
+from service.entrypoints.output.agreements import agreement, link, sent, wrote
 from service.entrypoints.output.catalogue import (
     differences,
     findings,
@@ -32,6 +33,7 @@ from service.entrypoints.output.logs import start_log
 from service.entrypoints.output.operations import checked, checking, swept
 from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_message, resubmitted
 from service.entrypoints.output.steps import progress, step_text
+from service.entrypoints.output.verification import receipt_verdict, verdict
 
 __all__ = [
     "KeptLine",
@@ -50,6 +52,7 @@ __all__ = [
     "previewed",
     "progress",
     "published",
+    "receipt_verdict",
     "resubmitted",
     "sent",
     "start_log",
