@@ -251,13 +251,14 @@ class _Receipt:
         signed = body[:size] if size is not None and 0 < size < len(body) else body
         for name, digest in (("sha256", hashlib.sha256(signed)), ("sha512", hashlib.sha512(signed))):
             holds = digest.hexdigest() == _at(stated, name) and len(signed) == size
+            digest_name = name.replace("sha", "SHA-")
             yield _compared(
                 f"document-{name}",
                 holds,
-                f"Dokumentet er det kvitteringen gjelder ({name.upper()}).",
-                f"Dokumentet er et annet enn det kvitteringen gjelder ({name.upper()}).",
+                f"Dokumentet er det kvitteringen gjelder ({digest_name}).",
+                f"Dokumentet er et annet enn det kvitteringen gjelder ({digest_name}).",
             )
-        if signed != body:
+        if signed != body and hashlib.sha256(signed).hexdigest() == sha256:
             said = "Det er lagt til en revisjon i dokumentet etter kvitteringen; den er kontrollert for seg."
             yield Check("document-renewed", "holds", said)
         self.document = report = validate_untrusted(body, self.trust, limits=self.limits)
@@ -334,7 +335,7 @@ class _Receipt:
 
     def _chain(self) -> Iterator[Check]:
         """Back through the receipts that each names, as far as they are at hand."""
-        at_hand = {hashlib.sha256(item.body).hexdigest(): item for item in self.beside.receipts}
+        at_hand = self._at_hand()
         later = self._values
         for _ in range(_MAX_CHAIN):
             stated = later.get("supersedes")
@@ -369,6 +370,11 @@ class _Receipt:
                 )
             later = values
 
+    def _at_hand(self) -> dict[str, ReceiptFile]:
+        """The receipts beside it by their SHA-256; of the same one twice, that with its signature."""
+        ordered = sorted(self.beside.receipts, key=lambda item: item.signature is not None)
+        return {hashlib.sha256(item.body).hexdigest(): item for item in ordered}
+
     def _precedes(self, values: Mapping[str, Any], stated: object, number: int | None) -> bool:
         return (
             _at(values, "agreement", "id") == _at(self._values, "agreement", "id")
@@ -382,7 +388,7 @@ class _Receipt:
 
     def _declarations(self) -> Iterator[Check]:
         """The declarations signed before it, by their receipts."""
-        at_hand = {hashlib.sha256(item.body).hexdigest(): item for item in self.beside.receipts}
+        at_hand = self._at_hand()
         for item in _listed(self._values.get("declarations", [])):
             words = f"Kvitteringen for erklæringen ({_text(item.get('role'))})"
             sha256, agreement_id = _text(item.get("receipt_sha256")), _text(item.get("agreement_id"))

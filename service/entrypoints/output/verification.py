@@ -95,7 +95,8 @@ def _report(report: ValidationReport) -> Iterator[str]:
     if report.signatures:
         yield ""
         yield "Signaturer"
-        for signature in report.signatures:
+        for number, signature in enumerate(report.signatures):
+            yield from [""] if number else []
             yield from _signature(signature, signature.field)
     if report.document_timestamps:
         yield ""
@@ -130,7 +131,7 @@ def _signature(found: SignatureResult, name: str) -> Iterator[str]:
         ("Grunn", found.reason or ""),
         ("Virksomhet", found.organisation or ""),
         ("Utstedt av", " – under ".join(filter(None, (found.issuer, found.trust_anchor)))),
-        ("Tilbakekalling", _evidence(found.revocation)),
+        ("Ikke tilbakekalt", _evidence(found.revocation)),
         ("Algoritme", _algorithm(found)),
         ("Nivå", f"{found.level}, {reason}" if found.level else reason),
     )
@@ -142,7 +143,7 @@ def _stamp(found: DocumentTimestampResult) -> Iterator[str]:
         ("", found.explanation if found.indication != "TOTAL-PASSED" else ""),
         ("Tidspunkt", _time(found.time)),
         ("Utløper", _time(found.certificate_ends)),
-        ("Tilbakekalling", _evidence(found.revocation)),
+        ("Ikke tilbakekalt", _evidence(found.revocation)),
         ("Algoritme", _algorithm(found)),
     )
 
@@ -164,7 +165,7 @@ def _proof(found: SignatureResult) -> str:
 
 def _evidence(found: Sequence[RevocationEvidence]) -> str:
     if not found:
-        return "ingen opplysninger i dokumentet"
+        return "vet ikke: ingen opplysninger ligger ved"
     newest = found[0]
     until = f", gjelder til {_time(newest.next_update)}" if newest.next_update else ""
     fresh = "" if newest.fresh else "; eldre enn signaturen"
