@@ -49,16 +49,16 @@ def verdict(
             signature["role"] = signature["field"] if signature["field"] in {SEAL, *ROLES} else None
         print_json({**body, "indication": indication, "log": list(faults)})
         return
-    click.echo(f"{indication}  {_MEANING[indication]}")
+    _say(f"{indication}  {_MEANING[indication]}")
     if indication != "TOTAL-PASSED" and report.indication == indication and report.explanation:
-        click.echo(f"  {report.explanation}")
+        _say(f"  {report.explanation}")
     for line in _report(report):
-        click.echo(line)
+        _say(line)
     if compared:
-        click.echo()
-        click.echo("Sammenlignet med avtalens logg")
+        _say("")
+        _say("Sammenlignet med avtalens logg")
         for fault in faults or ["Dokumentet er det loggen sier."]:
-            click.echo(f"  {fault}")
+            _say(f"  {fault}")
 
 
 def receipt_verdict(found: ReceiptVerification, page: ValidationReport | None, *, as_json: bool) -> None:
@@ -66,23 +66,28 @@ def receipt_verdict(found: ReceiptVerification, page: ValidationReport | None, *
     if as_json:
         print_json({**found.as_json(), "page": page.as_json() if page else None})
         return
-    click.echo(f"{found.indication}  {found.explanation}")
+    _say(f"{found.indication}  {found.explanation}")
     if found.agreement_id:
-        click.echo(f"  Kvittering for avtale {found.agreement_id}, versjon {found.version}")
-    click.echo()
+        _say(f"  Kvittering for avtale {found.agreement_id}, versjon {found.version}")
+    _say("")
     for check in _by_outcome(found.checks):
-        click.echo(f"  {_MARKS[check.outcome]:{_LABEL}} {check.text}")
+        _say(f"  {_MARKS[check.outcome]:{_LABEL}} {check.text}")
     if found.seal is not None:
-        click.echo()
-        click.echo("Seglet")
+        _say("")
+        _say("Seglet")
         for line in _signature(found.seal, ""):
-            click.echo(line)
+            _say(line)
     for title, report in (("PDF-en som bærer kvitteringen", page), ("Dokumentet", found.document)):
         if report is not None:
-            click.echo()
-            click.echo(f"{title}: {report.indication}")
+            _say("")
+            _say(f"{title}: {report.indication}")
             for line in _report(report):
-                click.echo(line)
+                _say(line)
+
+
+def _say(line: str) -> None:
+    """Names out of a stranger's certificate must not move the cursor, turn text around or fail to print."""
+    click.echo("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))
 
 
 def _by_outcome(checks: Sequence[Check]) -> list[Check]:
