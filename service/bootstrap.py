@@ -324,15 +324,22 @@ def page_pictures(pdf: bytes, *, dots_per_inch: int) -> Sequence[bytes]:
     return page_pictures(pdf, dots_per_inch=dots_per_inch)
 
 
-def compare_pages(document: bytes, report: ValidationReport) -> ValidationReport:
-    """The report with what the pages look like in all signed revisions; as it was, where they cannot be drawn here."""
+def compare_pages(
+    document: bytes, report: ValidationReport, *, most_pages: int = 5_000, seconds: int = 300
+) -> ValidationReport:
+    """The report with what the pages look like in all signed revisions; as it was, where they cannot be drawn here.
+
+    That is so without poppler, for a file that it cannot draw, or not in so many seconds a revision, and for one with
+    more than `most_pages` in all its revisions.
+    """
     from service.adapters.pdf import can_rasterize, rasterize
     from signing import compare_rendered
 
     if not can_rasterize():
         return report
     with contextlib.suppress(RenderFailed):
-        return compare_rendered(document, report, rasterize)
+        draw = partial(rasterize, seconds=seconds)
+        return compare_rendered(document, report, draw, most_pages=most_pages)
     return report
 
 
@@ -368,22 +375,29 @@ def _devpki_folder(settings: Settings) -> Path:
     return settings.home / "devpki"
 
 
-def open_trust(settings: Settings) -> TrustStore:
-    """The trust anchors of the settings, or of the development PKI where it exists.
+def open_trust(settings: Settings, paths: Sequence[Path] = ()) -> TrustStore:
+    """The trust anchors in these files and folders; without any, of the settings, or of the development PKI where it
+    exists.
 
     There is a list for the seal, for each place of keys and for timestamps: its own, where the settings name one. With
     them come the algorithms that are accepted. Raises `SigningError` for a file that cannot be used.
     """
     from signing import TIMESTAMPS, AlgorithmPolicy, TrustStore
 
-    paths: Sequence[Path] = settings.trust
+    signers, algorithms = settings.trust_list_signers, AlgorithmPolicy.load(settings.algorithms)
+    if paths:
+        return TrustStore.from_files(*paths, list_signers=signers).accepting(algorithms)
+    paths = settings.trust
     if settings.development_pki:
         root = _devpki_folder(settings) / "root.pem"
         paths = [root] if root.exists() else []
-    common = TrustStore.from_pem(*paths)
-    own = {name: TrustStore.from_pem(*each) for name, each in settings.trust_lists.items()}
-    lists = {name: own.get(name, common) for name in (SEAL, *KeyPlace, TIMESTAMPS)}
-    return TrustStore.from_lists(lists).accepting(AlgorithmPolicy.load(settings.algorithms))
+    common = TrustStore.from_files(*paths, list_signers=signers)
+    own = {
+        name: TrustStore.from_files(*each, list_signers=signers)
+        for name, each in settings.trust_lists.items()
+    }
+    lists = {name: own.get(name, common).of(name) for name in (SEAL, *KeyPlace, TIMESTAMPS)}
+    return TrustStore.from_lists(lists).accepting(algorithms)
 
 
 def _inspect_scan(body: bytes, media_type: str) -> ScanFault | None:

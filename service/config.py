@@ -128,6 +128,8 @@ class Settings:
     """The keys that sessions are encrypted with, one a line, newest first; None for one that is made in `home`."""
     verify_max_mb: int
     """The largest PDF that is taken on /verify, in MB."""
+    trust_list_signers: tuple[Path, ...] = ()
+    """Certificates of those who sign the EU trusted lists among the anchors; without, a list is trusted as a file."""
     algorithms: Path | None = None
     """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
@@ -201,6 +203,7 @@ class _SettingsSchema(Schema):
     for _list in _TRUST_LISTS:
         locals()[f"trust_{_list}"] = fields.List(_PathField(), load_default=list)
     del _list
+    trust_list_signers = fields.List(_PathField(), load_default=list)
     algorithms = _PathField(load_default=None)
     issuers = _PathField(load_default=None)
     http_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 5))
@@ -223,7 +226,13 @@ class _SettingsSchema(Schema):
 
     @pre_load
     def _split_lists(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        lists = {"capabilities", "tsa", "trust", *(f"trust_{name}" for name in _TRUST_LISTS)}
+        lists = {
+            "capabilities",
+            "tsa",
+            "trust",
+            "trust_list_signers",
+            *(f"trust_{name}" for name in _TRUST_LISTS),
+        }
         return {
             k: [p.strip() for p in v.split(",") if p.strip()] if k in lists else v for k, v in data.items()
         }
@@ -241,6 +250,7 @@ class _SettingsSchema(Schema):
         data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
         data["capabilities"] = frozenset(data["capabilities"])
         data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
+        data["trust_list_signers"] = tuple(data["trust_list_signers"])
         anchors = {name: tuple(data.pop(f"trust_{name}")) for name in _TRUST_LISTS}
         data["trust_lists"] = {str(name): paths for name, paths in anchors.items() if paths}
         data["credentials"] = {role: address for role, address in addresses.items() if address}

@@ -22,6 +22,7 @@ import logging
 
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.algorithms import Mechanism
+from signing.attached import attached_file
 from signing.credentials import (
     Credential,
     SignerIdentity,
@@ -152,6 +153,7 @@ __all__ = [
     "UserAuthorization",
     "ValidationReport",
     "WrongSigner",
+    "attached_file",
     "augment",
     "check_path",
     "check_revocation",

@@ -181,6 +181,10 @@ async def _judge(
     outcome: AdESSubIndic = result.ades_subindic
     if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
         outcome = _refine(signed, trust, time or at, outcome)
+    if outcome is AdESPassed.OK and trust.periods:
+        outcome = _refine(
+            signed, trust, time or at, AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND, held=outcome
+        )
     if outcome is AdESPassed.OK and not proven:
         outcome = AdESIndeterminate.TRY_LATER
     if (
@@ -191,14 +195,24 @@ async def _judge(
     return outcome, time
 
 
-def _refine(signed: cms.SignedData, trust: TrustStore, at: datetime, outcome: AdESSubIndic) -> AdESSubIndic:
-    """pyHanko has one outcome for other faults of a chain; where the chain holds, evidence is what lacks."""
+def _refine(
+    signed: cms.SignedData,
+    trust: TrustStore,
+    at: datetime,
+    outcome: AdESSubIndic,
+    *,
+    held: AdESSubIndic = AdESIndeterminate.TRY_LATER,
+) -> AdESSubIndic:
+    """The outcome, or `held` where the chain holds at that time.
+
+    pyHanko has one outcome for other faults of a chain; where the chain holds, evidence is what lacks.
+    """
     certificates = generic_cms.extract_certs_for_validation(signed)
     try:
         trust.path(certificates.signer_cert, certificates.other_certs, at=at)
     except NotTrusted:
         return outcome
-    return AdESIndeterminate.TRY_LATER
+    return held
 
 
 def _as_of(

@@ -300,6 +300,12 @@ class SignatureResult:
     timestamps: tuple[SignatureTimestampResult, ...] = ()
     signed: SignedBytes | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        value = _plain(self)
+        assert isinstance(value, dict)
+        return value
+
 
 @dataclass(frozen=True)
 class DocumentTimestampResult:

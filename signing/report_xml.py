@@ -6,6 +6,7 @@ validation objects, by their SHA-256. The document timestamps are validation obj
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -49,6 +50,7 @@ _DIGESTS: Final = {
         f"sha3_{bits}": f"http://www.w3.org/2007/05/xmldsig-more#sha3-{bits}" for bits in (224, 256, 384, 512)
     },
 }
+_NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAMES: Final = {
     "vr": "http://uri.etsi.org/19102/v1.2.1#",
     "ds": "http://www.w3.org/2000/09/xmldsig#",
@@ -64,9 +66,10 @@ def report_xml(report: ValidationReport) -> bytes:
         _stamp(report, stamp, objects)
     if not reports:
         status = _status("total-", report.indication, report.sub_indication)
-        time = vr.ValidationTimeInfoType(validation_time=_time(report.validated_at))
         reports = [
-            vr.SignatureValidationReportType(validation_time_info=time, signature_validation_status=status)
+            vr.SignatureValidationReportType(
+                validation_time_info=_times(report), signature_validation_status=status
+            )
         ]
     listed = vr.ValidationObjectListType(tuple(objects.values())) if objects else None
     document = vr.ValidationReport(
@@ -84,12 +87,6 @@ def _signature(
     signer = _object(objects, "certificate", found.certificate_sha256)
     for stamp in found.timestamps:
         _signature_timestamp(report, stamp, objects)
-    proven = found.best_signature_time
-    proof = vr.POEType(
-        poetime=_time(proven or report.validated_at),
-        type_of_proof=f"{_URN}:poetype:validation",
-        poeobject=_reference(_proving(report, found)),
-    )
     identifier = None
     if found.signed is not None:
         identifier = vr.SignatureIdentifierType(
@@ -102,13 +99,11 @@ def _signature(
     return vr.SignatureValidationReportType(
         signature_identifier=identifier,
         validation_constraints_evaluation_report=_constraints(found),
-        validation_time_info=vr.ValidationTimeInfoType(
-            validation_time=_time(report.validated_at), best_signature_time=proof
-        ),
+        validation_time_info=_times(report, found.best_signature_time, _proving(report, found)),
         signers_document=_signers_document(found),
         signature_attributes=_attributes(found),
         signer_information=vr.SignerInformationType(
-            signer_certificate=_reference(signer), signer=found.signer
+            signer_certificate=_reference(signer), signer=_legal(found.signer)
         ),
         signature_quality=vr.SignatureQualityType((f"{_OWN}:level:{found.level}",)) if found.level else None,
         signature_validation_process=vr.SignatureValidationProcessType(
@@ -181,12 +176,12 @@ def _timestamp(
     objects: _Objects,
 ) -> None:
     judged = vr.SignatureValidationReportType(
-        validation_time_info=vr.ValidationTimeInfoType(validation_time=_time(report.validated_at)),
+        validation_time_info=_times(report),
         signer_information=vr.SignerInformationType(
             signer_certificate=data.related_validation_object[0]
             if data.crypto_information is None
             else data.crypto_information.validation_object_id,
-            signer=authority,
+            signer=_legal(authority),
         ),
         signature_validation_status=_status("", indication, sub_indication, data),
     )
@@ -215,6 +210,18 @@ def _constraints(found: SignatureResult) -> vr.ValidationConstraintsEvaluationRe
     )
 
 
+def _times(
+    report: ValidationReport, proven: datetime | None = None, by: str | None = None
+) -> vr.ValidationTimeInfoType:
+    """When it was judged, and when it is proven to have existed: then, where there is no better proof."""
+    proof = vr.POEType(
+        poetime=_time(proven or report.validated_at),
+        type_of_proof=f"{_URN}:poetype:validation",
+        poeobject=_reference(by),
+    )
+    return vr.ValidationTimeInfoType(validation_time=_time(report.validated_at), best_signature_time=proof)
+
+
 def _signers_document(found: SignatureResult) -> vr.SignersDocumentType | None:
     if found.signed is None:
         return None
@@ -229,7 +236,7 @@ def _attributes(found: SignatureResult) -> vr.SignatureAttributesType | None:
         signing_time=(vr.SASigningTimeType(signed=True, time=_time(found.claimed_time)),)
         if found.claimed_time
         else (),
-        reason=(vr.SAReasonType(signed=True, reason_element=found.reason),) if found.reason else (),
+        reason=(vr.SAReasonType(signed=True, reason_element=_legal(found.reason)),) if found.reason else (),
     )
 
 
@@ -330,6 +337,11 @@ def _digest(algorithm: str, value: str) -> DigestAlgAndValueType:
     """`value` is in hex."""
     method = DigestMethod(algorithm=_DIGESTS.get(algorithm, f"{_OWN}:digest:{algorithm}"))
     return DigestAlgAndValueType(digest_method=method, digest_value=DigestValue(bytes.fromhex(value)))
+
+
+def _legal(text: str) -> str:
+    """Without what XML 1.0 has no place for (2.2): names come out of strangers' certificates."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _time(moment: datetime) -> XmlDateTime:

@@ -29,6 +29,11 @@ __all__ = ["TIMESTAMPS", "TrustStore"]
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
 
+_SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der", ".xml"})
+
+Period = tuple[datetime, datetime | None]
+"""From when and until when, the end not among it; None when it goes on."""
+
 
 def _encode(anchor: bytes) -> str:
     return b64encode(anchor).decode()
@@ -45,6 +50,8 @@ class TrustStore:
     anchors: tuple[bytes, ...]
     lists: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, hash=False)
     algorithms: AlgorithmPolicy = field(default_factory=AlgorithmPolicy.load, compare=False, repr=False)
+    periods: Mapping[bytes, tuple[Period, ...]] = field(default_factory=dict, hash=False, repr=False)
+    """When an anchor from a trusted list was granted; the others are trusted at any time."""
     _narrowed: dict[str, TrustStore] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -74,12 +81,46 @@ class TrustStore:
         return cls(tuple(found))
 
     @classmethod
+    def from_files(cls, *paths: Path | str, list_signers: Iterable[Path | str] = ()) -> TrustStore:
+        """The anchors in PEM or DER files, in folders of such files, and in EU trusted lists (ETSI TS 119 612).
+
+        Of a trusted list these are the CAs for qualified certificates for signatures and seals, as signers' anchors,
+        and the qualified time-stamping services, as those of timestamps: each in the time in which it was granted.
+        The list's own signature is verified with a certificate of `list_signers` when there are any; without, the
+        file is trusted as any file of anchors is. Raises `CredentialError`.
+        """
+        from signing.trusted_lists import is_trusted_list, read_trusted_list
+
+        operators = cls.from_pem(*list_signers).certificates
+        plain: list[Path] = []
+        listed: list[TrustStore] = []
+        for path in (found for each in paths for found in _files(Path(each))):
+            if is_trusted_list(path):
+                listed.append(read_trusted_list(path, operators))
+            else:
+                plain.append(path)
+        common = cls.from_pem(*plain)
+        if not listed:
+            return common
+        stamps = tuple(
+            dict.fromkeys([*common.anchors, *(a for each in listed for a in each.timestamps.anchors)])
+        )
+        anchors = tuple(dict.fromkeys([*common.anchors, *(a for each in listed for a in each.anchors)]))
+        periods = _joined(listed, trusted=frozenset(common.anchors))
+        return cls(anchors, {TIMESTAMPS: stamps}, periods=periods)
+
+    @classmethod
     def from_lists(cls, lists: Mapping[str, TrustStore]) -> TrustStore:
         """All of these lists in one. Its own anchors are those of signers: what is for `TIMESTAMPS` alone is not among
         them.
         """
         every = (anchor for name, each in lists.items() if name != TIMESTAMPS for anchor in each.anchors)
-        return cls(tuple(dict.fromkeys(every)), {name: each.anchors for name, each in lists.items()})
+        always = frozenset(a for each in lists.values() for a in each.anchors if a not in each.periods)
+        return cls(
+            tuple(dict.fromkeys(every)),
+            {name: each.anchors for name, each in lists.items()},
+            periods=_joined(lists.values(), trusted=always),
+        )
 
     def accepting(self, algorithms: AlgorithmPolicy) -> TrustStore:
         """The same anchors, with other algorithms accepted."""
@@ -102,6 +143,10 @@ class TrustStore:
             "anchors": [_encode(anchor) for anchor in self.anchors],
             "lists": {name: [_encode(anchor) for anchor in each] for name, each in self.lists.items()},
             "algorithms": self.algorithms.as_json(),
+            "periods": [
+                [_encode(anchor), [[start.isoformat(), end and end.isoformat()] for start, end in each]]
+                for anchor, each in self.periods.items()
+            ],
         }
 
     @classmethod
@@ -111,6 +156,13 @@ class TrustStore:
             tuple(b64decode(anchor) for anchor in value["anchors"]),
             {name: tuple(b64decode(anchor) for anchor in each) for name, each in value["lists"].items()},
             AlgorithmPolicy.from_json(value["algorithms"]),
+            {
+                b64decode(anchor): tuple(
+                    (datetime.fromisoformat(start), datetime.fromisoformat(end) if end else None)
+                    for start, end in each
+                )
+                for anchor, each in value["periods"]
+            },
         )
 
     @cached_property
@@ -120,6 +172,11 @@ class TrustStore:
     @cached_property
     def manager(self) -> SimpleTrustManager:
         return SimpleTrustManager.build(trust_roots=self.certificates)
+
+    def granted(self, anchor: bytes, at: datetime) -> bool:
+        """Whether the anchor (DER) is trusted at that time."""
+        periods = self.periods.get(anchor)
+        return periods is None or any(start <= at and (end is None or at < end) for start, end in periods)
 
     def __contains__(self, certificate: x509.Certificate) -> bool:
         return certificate.dump() in self.anchors
@@ -155,6 +212,7 @@ class TrustStore:
             validation_time=at, best_signature_time=at, point_in_time_validation=True
         )
         fault: Exception | None = None
+        revoked = False
         candidate: ValidationPath
         for candidate in paths:
             try:
@@ -162,5 +220,35 @@ class TrustStore:
             except PathValidationError as error:
                 fault = error
                 continue
-            return candidate
+            if self.granted(candidate.first.dump(), at):
+                return candidate
+            revoked = True
+        if revoked:
+            raise NotTrusted(
+                "the issuer was not granted in the trusted list at that time",
+                remedy="look the issuer's service up in the list, with its history",
+            )
         raise NotTrusted(f"the path to {what} does not hold") from fault
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or those of a folder that may hold anchors, by name. Raises `CredentialError`."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES and each.is_file())
+    if not found:
+        raise CredentialError(
+            f"there are no trust anchors in the folder {path}",
+            remedy=f"its files end in {', '.join(sorted(_SUFFIXES))}",
+        )
+    return found
+
+
+def _joined(stores: Iterable[TrustStore], *, trusted: frozenset[bytes]) -> dict[bytes, tuple[Period, ...]]:
+    """The periods of all, but of what is trusted at any time by another way."""
+    found: dict[bytes, tuple[Period, ...]] = {}
+    for store in stores:
+        for anchor, each in store.periods.items():
+            if anchor not in trusted:
+                found[anchor] = tuple(dict.fromkeys((*found.get(anchor, ()), *each)))
+    return found

@@ -275,6 +275,26 @@ class _Validation:
         trust: TrustStore,
         knowledge: LocalKnowledge,
     ) -> AdESSubIndic:
+        """As `_by_proofs`, and by an anchor that was granted when the signature is proven to have existed."""
+        found = await self._by_proofs(signed, outcome, proofs, trust, knowledge)
+        if found is not AdESPassed.OK or not trust.periods:
+            return found
+        certificates = generic_cms.extract_certs_for_validation(signed)
+        others = [*certificates.other_certs, *self.knowledge.known_certs]
+        try:
+            trust.path(certificates.signer_cert, others, at=self._proven(signed, proofs) or self.at)
+        except NotTrusted:
+            return AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
+        return found
+
+    async def _by_proofs(
+        self,
+        signed: cms.SignedData,
+        outcome: AdESSubIndic,
+        proofs: POEManager,
+        trust: TrustStore,
+        knowledge: LocalKnowledge,
+    ) -> AdESSubIndic:
         """The outcome at the present, or a better one by the proofs of existence (EN 319 102-1 5.6.2.4)."""
         if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
             outcome = self._refine(signed, outcome, proofs, trust)

@@ -26,11 +26,11 @@ def can_rasterize() -> bool:
     return shutil.which(_PROGRAM) is not None
 
 
-def rasterize(pdf: bytes, dots_per_inch: int) -> Iterator[tuple[int, int, bytes]]:
+def rasterize(pdf: bytes, dots_per_inch: int, *, seconds: int = _SECONDS) -> Iterator[tuple[int, int, bytes]]:
     """Each page's width and height in pixels and a byte of grey for each pixel, by rows from the top.
 
     The media box whole, annotations drawn, layers as the document's default has them. One page is in memory at a
-    time. Raises `RenderFailed` for a file that cannot be drawn, or not in five minutes and a gigabyte.
+    time. Raises `RenderFailed` for a file that cannot be drawn, or not in `seconds` and a gigabyte.
     """
     with tempfile.NamedTemporaryFile(prefix="signert-pages-", suffix=".pdf") as file:
         file.write(pdf)
@@ -41,7 +41,7 @@ def rasterize(pdf: bytes, dots_per_inch: int) -> Iterator[tuple[int, int, bytes]
         ) as process:
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-            timer = threading.Timer(_SECONDS, process.kill)
+            timer = threading.Timer(seconds, process.kill)
             timer.daemon = True
             timer.start()
             try:

@@ -1,6 +1,7 @@
 """The command `signert`: one module for each kind of command; what they share in `shared` and `sending`.
 
-    agreements   submit, run, show, fetch, verify
+    agreements   submit, run, show, fetch
+    verify       verify
     parties      sign, complete, attach-paper, decline, cancel
     amendments   amend, terminate, diff
     follow_up    follow-up
@@ -41,6 +42,7 @@ from service.entrypoints.cli import (
     renewals,
     serving,
     templates,
+    verify,
 )
 from service.entrypoints.cli.shared import EXIT_FAILED, EXIT_USAGE
 from service.entrypoints.output import error
@@ -66,6 +68,7 @@ def cli(context: click.Context) -> None:
 
 for _command in (
     *agreements.COMMANDS,
+    *verify.COMMANDS,
     *parties.COMMANDS,
     *amendments.COMMANDS,
     *follow_up.COMMANDS,

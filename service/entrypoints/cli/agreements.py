@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.bootstrap import (
-    compare_pages,
-    event_file,
-    open_catalogue,
-    open_services,
-    open_trust,
-    system_clock,
-)
-from service.config import Settings
+from service.bootstrap import event_file, open_catalogue, open_services
 from service.domain.agreement import SEAL, Agreement, Status, Version
 from service.domain.paper import EXTENSIONS
 from service.domain.presentation import ROLES
@@ -35,7 +27,6 @@ from service.entrypoints.cli.shared import (
     refuse_erased,
     settings_option,
     show_agreement,
-    trust_option,
     write,
 )
 from service.errors import CommandRejected, FieldError, NotFound, SignertError
@@ -43,7 +34,7 @@ from service.pipeline.history import history
 from service.pipeline.ledger import blob_key
 
 if TYPE_CHECKING:
-    from signing import TrustStore, ValidationReport
+    pass
 
 __all__ = ["COMMANDS"]
 
@@ -273,52 +264,4 @@ def _scan(version: Version, role: str) -> tuple[str | None, str]:
     return (paper.scan_sha256, EXTENSIONS[paper.media_type]) if paper else (None, "")
 
 
-@click.command()
-@click.argument("target", metavar="PATH|ID")
-@trust_option
-@as_json_option
-@settings_option
-def verify(load: LoadSettings, target: str, trust: tuple[Path, ...], as_json: bool) -> None:
-    """Validate the signatures of a PDF, or of a signed agreement, which is also compared with its log.
-
-    Exits 0 for TOTAL-PASSED, 1 for TOTAL-FAILED and 2 for INDETERMINATE.
-    """
-    from signing import TrustStore, validate
-
-    settings = load()
-    anchors = TrustStore.from_pem(*trust) if trust else open_trust(settings)
-    faults: list[str] = []
-    if Path(target).exists():
-        document = Path(target).read_bytes()
-        report = compare_pages(document, validate(document, anchors))
-    else:
-        report, faults = _verify_agreement(settings, target, anchors)
-    indication = "TOTAL-FAILED" if faults and report.indication == "TOTAL-PASSED" else report.indication
-    output.verdict(report, indication, faults, as_json=as_json)
-    raise SystemExit(_EXIT_OF[indication])
-
-
-def _verify_agreement(
-    settings: Settings, agreement_id: str, anchors: TrustStore
-) -> tuple[ValidationReport, list[str]]:
-    from service.pipeline.archive import check_against_log, validate_version
-    from service.pipeline.renewal_chain import renewal_faults
-    from service.pipeline.scans import missing_scans
-
-    agreement = read_agreement(settings, agreement_id)
-    refuse_erased(agreement)
-    version = agreement.current
-    if version.status is not Status.SIGNED:
-        raise NotFound(
-            f"agreement {agreement_id} is not signed yet: it is {version.status}",
-            remedy="See `signert show`.",
-        )
-    ledger = open_ledger(settings)
-    document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
-    report = compare_pages(document, validate_version(version, document, anchors))
-    scans = missing_scans(ledger, agreement.id, version)
-    renewals = renewal_faults(ledger, agreement, version, document, anchors, at=system_clock().now())
-    return report, [*check_against_log(version, document, report), *scans, *renewals]
-
-
-COMMANDS = (submit, run, show, fetch, verify)
+COMMANDS = (submit, run, show, fetch)

@@ -96,12 +96,11 @@ def fsck(
     Exits 0 when the store is sound (there may be notes), and 3 when there are errors.
     """
     from service.pipeline.fsck import StoreCheck
-    from signing import TrustStore
 
     settings = load()
     anchors = None
     if not no_signatures:
-        anchors = TrustStore.from_pem(*trust) if trust else open_trust(settings)
+        anchors = open_trust(settings, trust)
     wanted = [parse_agreement_id(given) for given in agreement_ids]
     with output.checking() as observe:
         check = StoreCheck(open_store(settings), trust=anchors, observe=observe)

@@ -55,9 +55,9 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 agreement_argument = click.argument("agreement_id", metavar="ID")
 trust_option = click.option(
     "--trust",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     multiple=True,
-    help="Trust anchors (PEM); may be given more than once.",
+    help="Trust anchors: a PEM or DER file, a folder of them, or an EU trusted list; may be given more than once.",
 )
 
 

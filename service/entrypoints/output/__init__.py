@@ -2,7 +2,8 @@
 
 One module for each thing that is spoken of:
 
-    agreements   one agreement: where it stands, what was written, how it verifies
+    agreements   one agreement: where it stands, what was written
+    verification how a document, an agreement or a receipt verifies
     finding      agreements that were found, their versions, the index made anew
     history      its versions, and what is different between them
     doctor       what a check-up found
@@ -23,7 +24,7 @@ Progress, errors for people and the log go to standard error.
 from __future__ import annotations
 
 from service.entrypoints.output.access import access_log
-from service.entrypoints.output.agreements import agreement, link, sent, verdict, wrote
+from service.entrypoints.output.agreements import agreement, link, sent, wrote
 from service.entrypoints.output.archive import exported, imported
 from service.entrypoints.output.catalogue import (
     differences,
@@ -44,6 +45,7 @@ from service.entrypoints.output.operations import checked, checking, swept
 from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_message, resubmitted
 from service.entrypoints.output.renewals import renewals, renewing
 from service.entrypoints.output.steps import progress, step_text
+from service.entrypoints.output.verification import receipt_verdict, verdict
 
 __all__ = [
     "Erased",
@@ -71,6 +73,7 @@ __all__ = [
     "previewed",
     "progress",
     "published",
+    "receipt_verdict",
     "reindexed",
     "reindexing",
     "renewals",

@@ -1,18 +1,17 @@
-"""What is said of one agreement: that it was sent, where it stands, what was written, how it verifies."""
+"""What is said of one agreement: that it was sent, where it stands, what was written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from service.domain.agreement import ATTESTER, SEAL, Agreement, Party, PartyStatus, Status, Version
+from service.domain.agreement import ATTESTER, Agreement, Party, PartyStatus, Status, Version
 from service.domain.follow_up import Item
 from service.domain.log import Entry
-from service.domain.presentation import ROLES
 from service.domain.steps import end_of
 from service.entrypoints.output.renewals import renewal_json, renewal_lines
 from service.entrypoints.output.steps import step_text
@@ -21,10 +20,7 @@ from service.pipeline.ledger import blob_key
 from service.pipeline.scans import scan_key
 from service.pipeline.work import Parked
 
-if TYPE_CHECKING:
-    from signing import ValidationReport
-
-__all__ = ["agreement", "link", "sent", "verdict", "wrote"]
+__all__ = ["agreement", "link", "sent", "wrote"]
 
 
 def sent(command_id: str, *, as_json: bool) -> None:
@@ -226,38 +222,3 @@ def _documents(agreement: Agreement, version: Version) -> dict[str, str]:
         blobs["renewal-receipt-signature"] = (newest.receipt_signature_sha256, "p7s")
     found = {name: blob_key(agreement_id, sha256, ext) for name, (sha256, ext) in blobs.items() if sha256}
     return found | {f"scan {party.role}": scan_key(agreement_id, paper) for party, paper in version.papers}
-
-
-def verdict(report: ValidationReport, indication: str, faults: Sequence[str], *, as_json: bool) -> None:
-    """The verdict; `faults` are what the comparison with the log found."""
-    body = report.as_json()
-    for signature in _dicts(body["signatures"]):
-        # Our templates name a field after the role that signs it; a stranger's field has no role.
-        signature["role"] = signature["field"] if signature["field"] in {SEAL, *ROLES} else None
-    if as_json:
-        print_json({**body, "indication": indication, "log": list(faults)})
-        return
-    click.echo(indication)
-    for s in _dicts(body["signatures"]):
-        told = (s["indication"], s["sub_indication"], s["level"], s["time"])
-        click.echo(f"  {s['field']:12} {' '.join(part for part in told if part)}")
-        click.echo(f"  {'':12} {s['signer']}, issued by {s['issuer']}")
-        if s["reason"]:
-            click.echo(f"  {'':12} {s['reason']}")
-    for t in _dicts(body["document_timestamps"]):
-        click.echo(f"  {'timestamp':12} {t['indication']} {t['time']} {t['authority']}")
-    for change in _dicts(body["modifications"]):
-        permitted = "permitted" if change["permitted"] else "NOT PERMITTED"
-        click.echo(f"  changed after {change['after_field']}: {change['text']} ({permitted})")
-    for fault in faults:
-        click.echo(f"  log: {fault}")
-    if body["signatures"] and body["pages"] != "different":
-        same = body["pages"] == "same"
-        click.echo("  pages look the same in all signed revisions" if same else "  pages were not compared")
-    if body["explanation"]:
-        click.echo(f"  {body['explanation']}")
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    assert isinstance(value, list)
-    return value

@@ -13,4 +13,7 @@ STEP_WIDTH = 44
 
 
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    click.echo(
+        text.encode("utf-8", "replace").decode()
+    )  # half a character, out of a damaged file, has no bytes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
+from service.bootstrap import compare_pages
 from service.domain.agreement import Agreement, Version
 from service.entrypoints.http.pages.frame import pages
 from service.entrypoints.http.site import site
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["TooHeavy", "check_upload", "check_version"]
 
 _SECONDS: Final = 20
+_MOST_PAGES: Final = 200
+"""In all revisions together; of a file with more, the pages are not compared."""
 _MEMORY: Final = 1024 * 1024 * 1024
 
 
@@ -24,12 +27,15 @@ class TooHeavy(Exception):
 
 def check_upload(pdf: bytes) -> ValidationReport:
     """Raises `TooHeavy`."""
-    from signing import validate_untrusted
+    from service.pipeline.verification import verify_pdf
 
-    report = validate_untrusted(pdf, pages().trust, limits=_limits())
+    report = verify_pdf(pdf, pages().trust, _compare, limits=_limits())
     if report.limit:
         raise TooHeavy
     return report
+
+
+_compare = partial(compare_pages, most_pages=_MOST_PAGES, seconds=_SECONDS)
 
 
 @cache
@@ -41,13 +47,7 @@ def _limits() -> Limits:
 
 def check_version(agreement: Agreement, version: Version) -> tuple[ValidationReport, list[str]]:
     """The validation of a signed version, and where it is not what the log says. Raises `NotFound`."""
-    from service.pipeline.archive import check_against_log, validate_version
-    from service.pipeline.scans import missing_scans
+    from service.pipeline.verification import verify_agreement
 
-    ledger = site().ledger
-    document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
-    report = validate_version(version, document, pages().trust)
-    return report, [
-        *check_against_log(version, document, report),
-        *missing_scans(ledger, agreement.id, version),
-    ]
+    own = site()
+    return verify_agreement(own.ledger, agreement, version, pages().trust, _compare, at=own.clock.now())
