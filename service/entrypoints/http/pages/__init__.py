@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from threading import BoundedSemaphore
 
 from flask import Blueprint, Flask, Response, request
@@ -46,7 +47,7 @@ def add_pages(app: Flask) -> None:
     app.extensions["signert.pages"] = Pages(
         login=open_login(settings),
         vault=Vault(session_keys(settings)),
-        trust=open_trust(settings),
+        open_trust=cache(lambda: open_trust(settings)),
         templates=open_catalogue(settings),
         public_url=settings.public_url.rstrip("/") if settings.public_url else None,
         verify_bytes=settings.verify_max_mb * 1_000_000,

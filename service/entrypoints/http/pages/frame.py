@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,12 +54,16 @@ class Pages:
 
     login: LoginProvider | None
     vault: Vault
-    trust: TrustStore
+    open_trust: Callable[[], TrustStore]
     templates: Catalogue
     public_url: str | None
     verify_bytes: int
     checking: BoundedSemaphore
     """Taken while a stranger's file is checked."""
+
+    @property
+    def trust(self) -> TrustStore:
+        return self.open_trust()
 
 
 def pages() -> Pages:
