@@ -20,6 +20,7 @@ from service.adapters.archive.premis import event_type
 from service.adapters.archive.xml import identifier, parse
 from service.domain.agreement import Status
 from service.domain.archive import Chapter, Content, Dossier, Holding, Kind, contents
+from service.domain.places import place_of_time
 from service.errors import PackageRefused, SignertError
 from service.pipeline.export import Selection, select
 from service.pipeline.ledger import Ledger
@@ -356,7 +357,7 @@ def store_with(*ages: int) -> tuple[Ledger, list[str]]:
         )
         store.create(first.key, first.body)
         reference = "2026-1" if number < 2 else "2026-2"
-        store.create(f"index/case/tiltak/{reference}/{agreement_id}", b"")
+        store.create(f"index/case/tiltak/{reference}/{place_of_time(clock.now())}-{agreement_id}", b"")
         ids.append(agreement_id)
     store.create("agreements/00000000-0000-4000-8000-00000000000f/blobs/00.json", b"{}")  # refused late
     return Ledger(store, ManualClock()), ids
