@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.domain.presentation import ROLES
 from service.domain.renewal import Reason
 from service.domain.renewal_receipt import RENEWAL_RECEIPT_VERSION
-from service.schemas.events import MAX_VERSION, hexadecimal, moment, stored_under
+from service.schemas.events.parts import MAX_VERSION, hexadecimal, moment, stored_under
 from service.schemas.fields import Choice, Items, Obj, OneOfWhole, StrictSchema, Uuid, Whole
 from service.schemas.text import Text
 
