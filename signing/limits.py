@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.decode_limits import (
     DecodeLimits,
     DocumentDecodeBudget,
@@ -65,6 +66,9 @@ class Limits:
         for pages, _ in enumerate(_page_tree(reader), 1):
             if pages > 2 * self.pages:  # the nodes between count too
                 raise LimitExceeded("pages")
+        # pyHanko follows the form's fields by recursion, and names each by all above it.
+        if any(depth > _FIELD_DEPTH for depth in _field_depths(reader)):
+            raise LimitExceeded("nesting")
 
 
 class LimitExceeded(Exception):
@@ -95,6 +99,34 @@ def explain_limit(limit: str, limits: Limits) -> str:
     return (
         f"Dokumentet {_WORDS[limit].format(value=value)}. Det er over grensen for hva som kontrolleres her."
     )
+
+
+_FIELD_DEPTH: Final = 64
+
+
+def _field_depths(reader: PdfFileReader) -> Iterator[int]:
+    """How deep the form's fields lie, each once."""
+    form = reader.root.get("/AcroForm", {})
+    waiting = [(field, 1) for field in _entries(form, "/Fields")]
+    seen = set()
+    while waiting:
+        (key, field), depth = waiting.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        yield depth
+        waiting.extend((kid, depth + 1) for kid in _entries(field, "/Kids"))
+
+
+def _entries(node: Any, name: str) -> Iterator[tuple[object, Any]]:
+    """What an array of a dictionary refers to, with something to know it again by; nothing where it is none."""
+    kids = node.get(name, ()) if isinstance(node, generic.DictionaryObject) else ()
+    if not isinstance(kids, generic.ArrayObject):
+        return
+    for number in range(len(kids)):
+        raw = kids.raw_get(number)
+        indirect = isinstance(raw, generic.IndirectObject)
+        yield (raw.reference if indirect else id(raw)), kids[number]
 
 
 def _page_tree(reader: PdfFileReader) -> Iterator[Any]:

@@ -139,8 +139,15 @@ def _message_faults(signature: EmbeddedPdfSignature) -> Iterator[str]:
         imprint = token["encap_content_info"]["content"].parsed["message_imprint"]
         algorithm = imprint["hash_algorithm"]["algorithm"].native
         value = signer["signature"].native
-        if hashlib.new(algorithm, value).digest() != imprint["hashed_message"].native:
+        if _hashed(algorithm, value, imprint["hashed_message"].native) != imprint["hashed_message"].native:
             yield "Tidsstempelet i signaturen er over en annen signatur."
+
+
+def _hashed(algorithm: str, value: bytes, other: bytes) -> bytes:
+    """The digest, of SHAKE as long as the other one."""
+    if algorithm in ("shake128", "shake256"):
+        return (hashlib.shake_128 if algorithm == "shake128" else hashlib.shake_256)(value).digest(len(other))
+    return hashlib.new(algorithm, value).digest()
 
 
 def _same_value(one: EmbeddedPdfSignature, other: EmbeddedPdfSignature) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from asn1crypto import algos, cms, core, tsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -31,7 +31,7 @@ _NAME: Final = "Throwaway key for rehearsals"
 _POLICY: Final = "2.999.1"  # of the arc for examples
 _making: Final = Lock()
 
-_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class ThrowawayCredential:
     _key: _Key
 
     def sign(self, data: bytes) -> bytes:
+        if isinstance(self._key, ed25519.Ed25519PrivateKey):  # others sign so, and we rehearse for them
+            return self._key.sign(data)
         return sign_raw(self._key, self.identity.mechanism, data)
 
     def __repr__(self) -> str:
@@ -117,11 +119,14 @@ def _credential(mechanism: Mechanism, *, authority: bool) -> ThrowawayCredential
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True
         )
-    certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    certificate = builder.sign(key, digest).public_bytes(Encoding.DER)
     return ThrowawayCredential(SignerIdentity(certificate, (), mechanism), key)
 
 
 def _key(mechanism: Mechanism) -> _Key:
+    if mechanism is Mechanism.ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
     if mechanism.is_rsa:
         return rsa.generate_private_key(65537, MIN_RSA_BITS)
     if mechanism is Mechanism.ECDSA_SHA384:

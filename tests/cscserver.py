@@ -35,7 +35,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from tests.fakes import ManualClock
-from tests.pki import Fault, TestPki, _QuietHandler
+from tests.pki import Fault, QuietHandler, TestPki
 
 CLIENT, CLIENT_SECRET, PIN = "signert", "hemmelig & æøå/+", "271828"
 REDIRECT_URI = "https://signert.example/csc?from=service"
@@ -424,7 +424,7 @@ def serve_csc(pki: TestPki, *, tls: tuple[Path, Path] | None = None) -> Iterator
     service = CscServer(pki, ManualClock(datetime.now(UTC).replace(microsecond=0)))
     context = (str(tls[0]), str(tls[1])) if tls else None
     server = make_server(
-        "127.0.0.1", 0, service, threaded=True, request_handler=_QuietHandler, ssl_context=context
+        "127.0.0.1", 0, service, threaded=True, request_handler=QuietHandler, ssl_context=context
     )
     server.daemon_threads = True
     service.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"

@@ -97,10 +97,10 @@ def _no_signer(signed: cms.SignedData) -> None:
 
 
 def _own_content(signed: cms.SignedData) -> None:
-    kind = cms.EncapsulatedContentInfo if signed["version"].native == "v3" else cms.ContentInfo
-    signed["encap_content_info"] = kind(
-        {"content_type": "data", "content": core.OctetString(b"another agreement")}
-    )
+    kind, octets = cms.ContentInfo, core.OctetString
+    if signed["version"].native == "v3":
+        kind, octets = cms.EncapsulatedContentInfo, core.ParsableOctetString
+    signed["encap_content_info"] = kind({"content_type": "data", "content": octets(b"another agreement")})
 
 
 def _other_token(ground: Ground) -> bytes:

@@ -20,6 +20,7 @@ from service.adapters.archive import Creator, open_package
 from service.adapters.directory import DirectoryStore
 from service.adapters.s3 import S3Store
 from service.domain.agreement import Status
+from service.domain.log import canonical
 from service.domain.ports import ObjectStore
 from service.errors import PackageRefused
 from service.pipeline.export import State
@@ -42,7 +43,11 @@ KEPT = ("agreements/", "commands/", "index/")
 
 
 def kept(store: ObjectStore) -> dict[str, bytes]:
-    return {key: store.get(key) for prefix in KEPT for key in store.list(prefix)}
+    """But for people in the index: the key of their pseudonyms is the service's own."""
+    found = {key: store.get(key) for prefix in KEPT for key in store.list(prefix)}
+    cards = [key for key in found if key.startswith("index/card/")]
+    found |= {key: canonical({**json.loads(found[key]), "key_id": None, "parties": []}) for key in cards}
+    return {key: body for key, body in found.items() if not key.startswith("index/party/")}
 
 
 def belongs(archive: Archived, key: str, ids: set[str]) -> bool:

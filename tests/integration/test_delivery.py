@@ -134,7 +134,12 @@ class Desk:
         stored = self.services.ledger.get_json(self.agreement_id, self.agreement.current.input_sha256)
         copies, told = copies_of(self.services.copies, self.agreement, stored)
         hashes = {"receipt_signature_sha256": "0" * 64, "receipt_pdf_sha256": "0" * 64}
-        self._append(Draft("signed", {**hashes, **copies}, told))
+        renewal = {
+            "renew_by": "2035-01-01T00:00:00.000Z",
+            "ends": "2036-01-01T00:00:00.000Z",
+            "reason": "certificate",
+        }
+        self._append(Draft("signed", {**hashes, "renewal": renewal, **copies}, told))
         self.services.workbook.save(replace(marker, since=0))
 
     def _append(self, draft: Draft) -> None:
