@@ -27,7 +27,7 @@ check: $(STAMP) ## Lint, types, layer rules, unit tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/pytest -q -n 2 tests/unit
+	$(BIN)/pytest -q -n 2 -m "not thorough" tests/unit
 
 test: $(TEST_STAMP) ## All tests but conformance and chaos
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not conformance and not chaos"

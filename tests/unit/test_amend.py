@@ -184,6 +184,7 @@ def test_two_amendments_at_once_are_one_and_a_refusal() -> None:
     assert case.data["accommodation"][-1] == NEED
 
 
+@pytest.mark.thorough
 def test_ten_amendments_end_in_eleven_versions() -> None:
     case = Case().signed()
     for number in range(10):

@@ -537,6 +537,7 @@ class FollowingUp(RuleBasedStateMachine):
 
 TestFollowingUp = FollowingUp.TestCase
 TestFollowingUp.settings = settings(max_examples=150, stateful_step_count=30)
+TestFollowingUp.pytestmark = [pytest.mark.thorough]
 
 
 def test_a_plan_that_is_left_out_is_nothing_to_do() -> None:

@@ -276,6 +276,7 @@ def test_a_directory_gives_no_links(web: WebService, document: str) -> None:
         assert (answer.status_code, answer.json["code"]) == (409, "no_links")
 
 
+@pytest.mark.thorough
 def test_links_into_the_store(tmp_path: Path, provider: Provider, s3_credentials: S3Server) -> None:
     import requests
 

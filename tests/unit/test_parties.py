@@ -565,5 +565,7 @@ class SigningOnPaper(Signing):
 
 TestSigningOnPaper = SigningOnPaper.TestCase
 TestSigningOnPaper.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSigningOnPaper.pytestmark = [pytest.mark.thorough]
 TestSigning = Signing.TestCase
 TestSigning.settings = settings(max_examples=150, stateful_step_count=40)
+TestSigning.pytestmark = [pytest.mark.thorough]

@@ -162,6 +162,7 @@ def _tokens(value: Any) -> set[str]:
     return set(map(_plain, spaced.split()))
 
 
+@pytest.mark.thorough
 @given(
     first=NAMES,
     last=NAMES,

@@ -252,6 +252,7 @@ def test_a_faulty_manifest_says_where(old: str, new: str, told: str) -> None:
 # --- check ---
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "version"), VERSIONS)
 def test_the_templates_of_the_repository_are_without_findings(name: str, version: str) -> None:
     assert Workshop(TEMPLATES).check(name, version, tools=TOOLS) == []
@@ -266,6 +267,7 @@ def test_check_of_an_unknown_template() -> None:
 DOCUMENT, STYLES, CORE = "word/document.xml", "word/styles.xml", "docProps/core.xml"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("where", "old", "new", "codes"),
     [
