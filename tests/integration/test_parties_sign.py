@@ -156,7 +156,11 @@ def test_a_value_that_takes_more_room_than_was_kept_is_refused_and_not_parked(
     mine = case.outside.signers.credential("organisation").identity.certificate
     with monkeypatch.context() as small:
         small.setattr(
-            signing_prepare, "space_for", lambda who: 1024 if who.certificate == mine else real(who)
+            signing_prepare,
+            "space_for",
+            lambda who, room: (
+                1024 - signing_prepare.TOKEN_ALLOWANCE if who.certificate == mine else real(who, room)
+            ),
         )
         case.sign_with_value("employer", "organisation")
     kind, told = case.last_event()
