@@ -44,7 +44,8 @@ def in_byte_order(
         folder = f"{prefix}{name}/"
         rest = iter(group)
         first = list(islice(rest, patience))
-        if len(first) < patience or exists(f"{prefix}{name}-") or exists(f"{prefix}{name}."):
+        leaf = first[0] == f"{prefix}{name}"  # an object, and no folder
+        if leaf or len(first) < patience or exists(f"{prefix}{name}-") or exists(f"{prefix}{name}."):
             held += [*first, *rest]
             continue
         yield from sorted(key for key in held if key < folder)
