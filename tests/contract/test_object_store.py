@@ -303,3 +303,13 @@ def test_half_read_streams_hold_nothing_open(store: ObjectStore) -> None:
         stream.close()
     store.stream("large").close()
     assert b"".join(store.stream("large")) == BODY
+
+
+def test_one_key_at_a_time_is_enough(store: ObjectStore) -> None:
+    keys = ["a/b/c", "a/b.d", "a/e", "f"]
+    for key in keys:
+        store.create(key, b"")
+    found: list[str] = []
+    while more := list(store.list(after=found[-1] if found else None, limit=1)):
+        found += more
+    assert found == sorted(keys)
