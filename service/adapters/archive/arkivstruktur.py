@@ -11,6 +11,13 @@ from typing import Final
 
 from lxml import etree
 
+from service.adapters.archive.elements import (
+    correspondents,
+    document_head,
+    journal,
+    record_head,
+    screening,
+)
 from service.adapters.archive.noark import BY, Case, Creator, Document, File, Part, Record
 from service.adapters.archive.xml import XSI, child, identifier, root, to_bytes
 
@@ -33,7 +40,7 @@ def arkivstruktur(case: Case, creator: Creator) -> bytes:
     child(part, "arkivdelstatus", "Aktiv periode")
     _made(part, case.created, case.closed)
     _disposal(part, case)
-    _screening(part, case)
+    screening(part, case.screening)
     system = child(part, "klassifikasjonssystem")
     child(system, "systemID", identifier("classification"))
     child(system, "tittel", "Arbeidsmarkedstiltak")
@@ -63,16 +70,6 @@ def _disposal(parent: etree._Element, case: Case) -> None:
     child(element, "kassasjonsdato", case.disposed_on)
 
 
-def _screening(parent: etree._Element, case: Case) -> None:
-    element = child(parent, "skjerming")
-    child(element, "tilgangsrestriksjon", case.screening.restriction)
-    child(element, "skjermingshjemmel", case.screening.authority)
-    for what in case.screening.metadata:
-        child(element, "skjermingMetadata", what)
-    child(element, "skjermingDokument", "Skjerming av hele dokumentet")
-    child(element, "skjermingsvarighet", case.screening.years)
-
-
 def _case(parent: etree._Element, case: Case, archive_part: str) -> None:
     element = child(parent, "mappe", attributes={f"{{{XSI}}}type": "saksmappe"})
     child(element, "systemID", case.system_id)
@@ -85,7 +82,7 @@ def _case(parent: etree._Element, case: Case, archive_part: str) -> None:
     for part in case.parts:
         _part(element, part)
     _disposal(element, case)
-    _screening(element, case)
+    screening(element, case.screening)
     for record in case.records:
         _record(element, case, record)
     child(element, "saksaar", case.year)
@@ -107,56 +104,25 @@ def _part(parent: etree._Element, part: Part) -> None:
 
 def _record(parent: etree._Element, case: Case, record: Record) -> None:
     element = child(parent, "registrering", attributes={f"{{{XSI}}}type": "journalpost"})
-    child(element, "systemID", record.system_id)
-    child(element, "opprettetDato", record.created)
-    child(element, "opprettetAv", BY)
-    child(element, "arkivertDato", record.archived)
-    child(element, "arkivertAv", BY)
+    record_head(element, record)
     for part in record.parts:
         _part(element, part)
     _disposal(element, case)
-    _screening(element, case)
+    screening(element, case.screening)
     for document in record.documents:
         _document(element, case, document)
     child(element, "registreringsID", f"{case.case_id}/{record.number}")
     child(element, "tittel", record.title)
     child(element, "offentligTittel", record.title)
     child(element, "dokumentmedium", "Elektronisk arkiv")
-    for part in record.parts:
-        correspondent = child(element, "korrespondansepart")
-        child(correspondent, "korrespondanseparttype", "Intern avsender" if part.internal else "Mottaker")
-        child(correspondent, "korrespondansepartNavn", part.name)
-        if part.contact:
-            child(correspondent, "kontaktperson", part.contact)
-    child(element, "journalaar", record.created[:4])
-    child(element, "journalsekvensnummer", record.number)
-    child(element, "journalpostnummer", record.number)
-    child(element, "journalposttype", "Utgående dokument")
-    child(element, "journalstatus", record.status)
-    child(element, "journaldato", record.created[:10])
-    child(element, "dokumentetsDato", record.dated)
-    child(element, "antallVedlegg", sum(not d.main for d in record.documents))
+    correspondents(element, record)
+    journal(element, record)
 
 
 def _document(parent: etree._Element, case: Case, document: Document) -> None:
-    element = child(parent, "dokumentbeskrivelse")
-    child(element, "systemID", document.system_id)
-    child(element, "dokumenttype", document.kind)
-    child(
-        element,
-        "dokumentstatus",
-        "Dokumentet er ferdigstilt" if document.finished else "Dokumentet er under redigering",
-    )
-    child(element, "tittel", document.title)
-    child(element, "opprettetDato", document.created)
-    child(element, "opprettetAv", BY)
-    child(element, "dokumentmedium", "Elektronisk arkiv")
-    child(element, "tilknyttetRegistreringSom", "Hoveddokument" if document.main else "Vedlegg")
-    child(element, "dokumentnummer", document.number)
-    child(element, "tilknyttetDato", document.created)
-    child(element, "tilknyttetAv", BY)
+    element = document_head(parent, document)
     _disposal(element, case)
-    _screening(element, case)
+    screening(element, case.screening)
     for file in document.files:
         _file(element, file)
 
