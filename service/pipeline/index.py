@@ -82,7 +82,7 @@ def card_of(
     """
     version = agreement.in_force or agreement.current
     if agreement.erasure:
-        before = None  # what it knew of people goes with the content
+        before = pseudonyms = None  # who it was about goes with the content
     organisations: set[str] = set(before.organisations) if before else set()
     parties: set[str] = set(before.parties) if before else set()
     employer = before.summary.organisation if before else None

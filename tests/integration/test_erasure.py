@@ -73,6 +73,7 @@ def agreement(original: Signed) -> Iterator[Signed]:
 
 def test_erasure_leaves_the_log_and_a_sealed_record(agreement: Signed) -> None:
     services, before = agreement.services, agreement.blobs()
+    assert list(agreement.store.list("index/party/"))
     log = services.ledger.read(agreement.id)
     with pytest.raises(SignertError) as early:
         order_erasure(services, agreement.id, approved_by="a111111")
@@ -108,6 +109,9 @@ def test_erasure_leaves_the_log_and_a_sealed_record(agreement: Signed) -> None:
     (event,) = [e for e in agreement.events.events if e["type"] == "agreement.erased"]
     assert event_schema("agreement.erased").validate(dict(event)) == {}
     assert agreement.findings() == []
+    assert (
+        list(agreement.store.list("index/party/")) == list(agreement.store.list("index/organisation/")) == []
+    )
     assert list(disposable(services.ledger, 90, today)) == []
     assert list(agreement.store.list("work/")) == []
 
