@@ -12,13 +12,13 @@ from service.domain.appearance import attestation
 from service.domain.log import Draft, Occurrence, canonical
 from service.domain.renewal import scheduled
 from service.domain.steps import Step
-from service.errors import CredentialMissing, VerificationFailed
+from service.errors import VerificationFailed
 from service.pipeline.deliver import copies_of
 from service.pipeline.ledger import blob_key
 from service.pipeline.protection import protections
 from service.pipeline.scans import missing_scans, retain_scans
 from service.pipeline.services import Services
-from service.pipeline.signers import signers_trust
+from service.pipeline.signers import held_credential, signers_trust
 from signing import (
     SignatureRequest,
     TrustStore,
@@ -152,9 +152,7 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
     keys, ledger, version = services.keys, services.ledger, agreement.current
     assert version.receipt_sha256 is not None
     assert version.receipt_draft_sha256 is not None
-    credential = keys.credential(SEAL)
-    if credential is None:
-        raise CredentialMissing("no key is configured for the seal", remedy="Set SIGNERT_SEAL.")
+    credential = held_credential(services, SEAL)
     receipt = ledger.get_blob(agreement.id, version.receipt_sha256, "json")
     trust = keys.trust.of(SEAL)
     signature = seal_detached(
@@ -199,8 +197,7 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
     document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     schedule = scheduled(protections(keys, document, final, signature), services.renew_before)
     signed = Occurrence("agreement.signed", _told(agreement.id, version, hashes))
-    data = ledger.get_json(agreement.id, version.input_sha256)
-    copies, available = copies_of(services.copies, agreement, data)
+    copies, available = copies_of(services, agreement)
     told = (signed, *_replaced(version), *available)
     return Draft("signed", {**hashes, "renewal": schedule.as_data(), **copies}, told)
 

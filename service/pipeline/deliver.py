@@ -20,7 +20,7 @@ from service.domain.delivery import pending_copy, planned_copies, retry_after
 from service.domain.log import Draft, Occurrence, timestamp
 from service.domain.steps import Step
 from service.errors import MailRefused, MailUnavailable, NotFound
-from service.pipeline.services import CopyPolicy, Services
+from service.pipeline.services import Services
 
 __all__ = ["Mailer", "copies_of", "deliver_copy", "letter"]
 
@@ -76,15 +76,15 @@ _WORDS: Final[Mapping[str, _Words]] = {
 }
 
 
-def copies_of(
-    policy: CopyPolicy | None, agreement: Agreement, data: Mapping[str, Any]
-) -> tuple[dict[str, Any], tuple[Occurrence, ...]]:
+def copies_of(services: Services, agreement: Agreement) -> tuple[dict[str, Any], tuple[Occurrence, ...]]:
     """What the `signed` entry says of the parties' copies, and the event.
 
     Nothing where there is no page to read them on, or of a declaration: its reader gets it with the agreement.
     """
+    policy = services.copies
     if policy is None or agreement.declares_for:
         return {}, ()
+    data = services.ledger.get_json(agreement.id, agreement.current.input_sha256)
     copies = planned_copies(agreement.current, data, by_mail=policy.by_mail)
     told = {"link": policy.link(agreement.id), "copies": copies}
     return {"copies": copies}, (Occurrence("agreement.copy-available", told),)

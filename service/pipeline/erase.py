@@ -20,9 +20,10 @@ from service.domain.folding import fold
 from service.domain.log import Draft, Occurrence, canonical, timestamp
 from service.domain.ports import ObjectStore
 from service.domain.steps import Step
-from service.errors import AlreadyExists, CredentialMissing, Retained, SignertError
+from service.errors import AlreadyExists, Retained, SignertError
 from service.pipeline.ledger import Ledger, Raced, blob_key
 from service.pipeline.services import Services
+from service.pipeline.signers import held_credential
 from service.pipeline.work import Marker
 from signing import seal_detached
 
@@ -154,9 +155,7 @@ def erase_content(services: Services, agreement: Agreement, _step: Step) -> Draf
     """Erase every blob but the record, and seal that."""
     erasure, keys, ledger = agreement.erasure, services.keys, services.ledger
     assert erasure is not None
-    credential = keys.credential(SEAL)
-    if credential is None:
-        raise CredentialMissing("no key is configured for the seal", remedy="Set SIGNERT_SEAL.")
+    credential = held_credential(services, SEAL)
     record_key = blob_key(agreement.id, erasure.record_sha256, "json")
     for key in list(services.store.list(f"agreements/{agreement.id}/blobs/")):
         if key != record_key:

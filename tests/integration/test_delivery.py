@@ -131,8 +131,7 @@ class Desk:
             self._append(
                 Draft("party-signed", {**data, **nothing, "revision": {"sha256": "0" * 64, "bytes": 1}})
             )
-        stored = self.services.ledger.get_json(self.agreement_id, self.agreement.current.input_sha256)
-        copies, told = copies_of(self.services.copies, self.agreement, stored)
+        copies, told = copies_of(self.services, self.agreement)
         hashes = {"receipt_signature_sha256": "0" * 64, "receipt_pdf_sha256": "0" * 64}
         renewal = {
             "renew_by": "2035-01-01T00:00:00.000Z",
