@@ -153,7 +153,7 @@ class Office:
         self.close()
 
     def _ready(self) -> _Instance:
-        if self._instance and self._instance.process.poll() is not None:
+        if self._instance and self._instance.is_gone():
             self._discard()
         if self._instance is None:
             command = isolation_of_this_system()[1] if self.settings.namespaces else ()
@@ -268,6 +268,10 @@ class _Instance:
             # The document is personal data: it stays on disk no longer than LibreOffice needs it.
             source.unlink(missing_ok=True)
             target.unlink(missing_ok=True)
+
+    def is_gone(self) -> bool:
+        """Whether the host ended while it had nothing to do: its pipe ends before its process can be waited for."""
+        return self.process.poll() is not None or _readable(self._pipes()[1], 0)
 
     def is_spent(self) -> bool:
         """Whether it is time for a fresh instance."""

@@ -49,6 +49,7 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from service.domain.object_keys import check_key, in_byte_order
 from service.errors import AlreadyExists, ConfigurationError, NotFound, Retained, StoreError
@@ -64,11 +65,12 @@ _RACERS: Final = 32
 _CONNECT_TIMEOUT: Final = 5.0
 _PAGE: Final = 1000
 """Keys that S3 lists at a time, at most."""
-_NOT_ANSWERED = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
-"""No answer, half of one, or one that means nothing."""
+_NOT_ANSWERED = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError, HTTPError)
+"""No answer, half of one, or one that means nothing. botocore lets urllib3's own through when the refusal of a
+`GetObject` breaks off (`botocore.endpoint.convert_to_response_dict` reads it outside the session)."""
 _BROKEN = (*_NOT_ANSWERED, OSError)
 _PIECE: Final = 256 * 1024
-_FAILURES = (ClientError, BotoCoreError, ResponseParserError)
+_FAILURES = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 
 _T = TypeVar("_T")
 

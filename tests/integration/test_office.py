@@ -221,6 +221,7 @@ def test_nothing_remains_when_the_host_process_is_killed(docx: bytes) -> None:
         assert group is not None
         os.kill(group, signal.SIGKILL)
         wait_until(lambda: members(group) == {})
+        os.waitid(os.P_PID, group, os.WEXITED | os.WNOWAIT)
 
         assert office.to_pdf(docx).startswith(b"%PDF")
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.adapters import s3
 from service.adapters.s3 import S3Store
-from service.errors import StoreError
+from service.errors import NotFound, StoreError
 from tests.faultproxy import Fault, FaultProxy
 from tests.s3server import S3Server
 
@@ -56,3 +56,14 @@ def test_an_object_that_becomes_another_is_not_mixed(
     store.put("large", BODY[::-1])
     with pytest.raises(StoreError):
         list(stream)
+
+
+def test_a_refusal_that_breaks_off_is_asked_for_again(store: S3Store, proxy: FaultProxy) -> None:
+    """Half of a 404: an answer to nothing, and no fault of urllib3's that goes through the store."""
+    proxy.next(Fault.CUT_ANSWER, method="GET")
+    with pytest.raises(NotFound):
+        store.get("missing")
+    proxy.chooser = lambda request: Fault.CUT_ANSWER
+    with pytest.raises(StoreError) as caught:
+        store.get("missing")
+    assert caught.value.retryable and not isinstance(caught.value, NotFound)
