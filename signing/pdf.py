@@ -18,6 +18,7 @@ from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 from signing import hexstrings
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
+from signing.plain import field_signed_in
 
 __all__ = ["revisions"]
 
@@ -125,6 +126,9 @@ def check_step(before: bytes, after: bytes, *, first: bool = False) -> None:
     reader = open_reader(after)
     with readable():
         base = reader.xrefs.total_revisions - 2
+        old, new = (reader.get_historical_resolver(number) for number in (base, base + 1))
+        if field_signed_in(old, new) is not None:
+            return
         outcome = DEFAULT_DIFF_POLICY.review_file(reader, base, doc_mdp=MDPPerm.FILL_FORMS)
     if isinstance(outcome, SuspiciousModification):
         raise RevisionBroken("the new revision changes what a signature may not") from outcome
