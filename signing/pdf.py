@@ -15,14 +15,14 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, SuspiciousModification
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 
-from signing import hexstrings
+from signing import parsing
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
 from signing.plain import field_signed_in
 
 __all__ = ["revisions"]
 
-hexstrings.install()
+parsing.install()
 # pyHanko follows references by recursion, as along a long document's bookmarks; what is deeper still gets a verdict.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
 
