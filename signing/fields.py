@@ -14,12 +14,11 @@ from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name, pdf_string
-from pyhanko.pdf_utils.writer import PdfFileWriter, copy_into_new_writer
 from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
 
 from signing.errors import FieldPlaceError
 from signing.model import FieldPlace
-from signing.pdf import open_reader, readable
+from signing.pdf import AnewWriter, open_reader, readable
 
 __all__ = ["place_fields"]
 
@@ -48,11 +47,7 @@ def place_fields(pdf: bytes, places: Sequence[FieldPlace]) -> bytes:
     with readable():
         if "/AcroForm" in reader.root and len(_get(reader.root["/AcroForm"], "/Fields", ())):
             raise FieldPlaceError("the document has form fields already", remedy="place all fields at once")
-        writer = copy_into_new_writer(reader, writer_kwargs={"stream_xrefs": True})
-        # Metadata stays as it is: the copy is still the same document.
-        writer._update_meta = lambda: None  # type: ignore[method-assign]
-        writer.ensure_output_version((1, 7))
-        writer.output_version = (1, 7)
+        writer = AnewWriter(reader.stream, prev=reader)
         writer._document_id = _document_id(reader, pdf, places)
         fields = _Fields(writer)
         for place in places:
@@ -62,7 +57,7 @@ def place_fields(pdf: bytes, places: Sequence[FieldPlace]) -> bytes:
                 fields.add_visible(place, place.link)
         fields.finish()
         output = BytesIO()
-        writer.write(output)
+        writer.write(output)  # type: ignore[no-untyped-call]
         return output.getvalue()
 
 
@@ -78,7 +73,7 @@ def _document_id(reader: Any, pdf: bytes, places: Sequence[FieldPlace]) -> gener
 class _Fields:
     """The form being built."""
 
-    def __init__(self, writer: PdfFileWriter) -> None:
+    def __init__(self, writer: AnewWriter) -> None:
         self.writer = writer
         self.references = generic.ArrayObject()
         self.pages = list(_pages(writer.root["/Pages"], writer.root.get_value_as_reference("/Pages")))
@@ -285,7 +280,7 @@ def _number_tree(node: Any, key: int) -> Iterator[tuple[Any, int, Any]]:
             yield numbers, index + 1, numbers.raw_get(index + 1)
 
 
-def _reference(reference: Any, writer: PdfFileWriter) -> generic.IndirectObject:
+def _reference(reference: Any, writer: AnewWriter) -> generic.IndirectObject:
     return generic.IndirectObject(reference.idnum, reference.generation, writer)
 
 

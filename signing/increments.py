@@ -129,7 +129,7 @@ class Survey:
             if late and number > first:
                 self.filled[number] = late
             for key, item in touched.items():
-                for reference in references(resolver(item)):
+                for reference in references(_as_written(reader, item, number)):
                     mentioned.add(reference)
                     self._mentions.setdefault(reference, set()).add(key)
             mentioned.update(references(resolver.trailer_view))
@@ -154,6 +154,13 @@ class Survey:
             elif look_up(holder, "/Type") != "/OBJR" and not ("/S" in holder and "/P" in holder):
                 return False
         return on_pages <= 1
+
+
+def _as_written(reader: PdfFileReader, item: generic.Reference, revision: int) -> Any:
+    """The object as the revision has it, whose references are not for following."""
+    # The newest of each is read once for all who look at it; a resolver would make a copy of its own.
+    newest = reader.xrefs.get_last_change(item) == revision
+    return reader.get_object(item) if newest else reader.get_object(item, revision)
 
 
 # Metadata

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -22,6 +24,8 @@ from signing.plain import field_signed_in
 
 __all__ = ["revisions"]
 
+_WHITESPACE: Final = b"\0\t\n\f\r "
+
 parsing.install()
 # pyHanko follows references by recursion, as along a long document's bookmarks; what is deeper still gets a verdict.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
@@ -32,6 +36,57 @@ class RevisionWriter(IncrementalPdfFileWriter):
 
     def _update_meta(self) -> None:
         """XMP says when the document was made; a signature carries its own, trusted time."""
+
+
+class AnewWriter(RevisionWriter):
+    """Writes the document as one revision, PDF 1.7. What nobody looked at is carried over as it stands in the file."""
+
+    def _write_header(self, stream: Any) -> None:
+        stream.write(b"%PDF-1.7\n%\xc2\xa5\xc2\xb1\xc3\xab\n")
+
+    def _populate_trailer(self, trailer: Any) -> None:
+        super()._populate_trailer(trailer)  # type: ignore[no-untyped-call]
+        del trailer["/Prev"]
+
+    def _write_objects(self, stream: Any, object_position_dict: Any) -> None:
+        # Only what the reader has read can have been changed.
+        for key, item in self.prev.resolved_objects.items():
+            self.objects.setdefault(key, item)
+        for key, written in self._untouched():
+            object_position_dict[key] = stream.tell()
+            stream.write(written)
+        super()._write_objects(stream, object_position_dict)
+
+    def _untouched(self) -> Iterator[tuple[tuple[int, int], bytes]]:
+        """Generation, number and bytes of each object that is carried over; others are put among those to write."""
+        xrefs, document = self.prev.xrefs, self.prev.stream.getvalue()
+        places: dict[tuple[int, int], int] = {}
+        containers = {(item.generation, item.idnum) for item in xrefs.xref_stream_refs}
+        compressed = []
+        for revision in range(xrefs.total_revisions):
+            for item in xrefs.explicit_refs_in_revision(revision):
+                place = xrefs[item]
+                if isinstance(place, int):
+                    places[item.generation, item.idnum] = place
+                elif place is not None:
+                    compressed.append(item)
+                    containers.add((0, place.obj_stream_id))
+        starts = [xrefs.get_startxref_for_revision(number) for number in range(xrefs.total_revisions)]
+        bounds = sorted({*places.values(), *starts, len(document)})
+        for key in containers:
+            places.pop(key, None)
+            self.objects.pop(key, None)
+        for item in compressed:
+            self.objects.setdefault((item.generation, item.idnum), item.get_object())
+        for (generation, idnum), place in places.items():
+            if (generation, idnum) in self.objects:
+                continue
+            written = document[place : bounds[bisect_right(bounds, place)]].rstrip(_WHITESPACE)
+            if written.startswith(b"%d %d obj" % (idnum, generation)) and written.endswith(b"endobj"):
+                yield (generation, idnum), written + b"\n"
+            else:
+                reference = generic.Reference(idnum, generation, self.prev)
+                self.objects[generation, idnum] = reference.get_object()
 
 
 def open_reader(document: bytes) -> PdfFileReader:

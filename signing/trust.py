@@ -24,6 +24,7 @@ from signing.aio import run
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
+from signing.kept import Kept
 
 __all__ = ["TIMESTAMPS", "TrustStore"]
 
@@ -32,6 +33,8 @@ names.install()
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
 
+_PATHS: Final = 256
+_PATHS_BYTES: Final = 4 * 1024 * 1024
 _SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der", ".xml"})
 
 Period = tuple[datetime, datetime | None]
@@ -56,6 +59,9 @@ class TrustStore:
     periods: Mapping[bytes, tuple[Period, ...]] = field(default_factory=dict, hash=False, repr=False)
     """When an anchor from a trusted list was granted; the others are trusted at any time."""
     _narrowed: dict[str, TrustStore] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _paths: Kept[tuple[bytes, frozenset[bytes], datetime], ValidationPath] = field(
+        default_factory=lambda: Kept(_PATHS, _PATHS_BYTES), init=False, repr=False, compare=False
+    )
 
     @classmethod
     def from_pem(cls, *paths: Path | str) -> TrustStore:
@@ -189,8 +195,19 @@ class TrustStore:
     ) -> ValidationPath:
         """A path from an anchor to the certificate by way of `others`, verified as of `at` save for revocation.
 
-        Raises `NotTrusted`.
+        Raises `NotTrusted`. What was found is kept: nothing but the arguments and these anchors decides it.
         """
+        others = list(others)
+        key = certificate.dump(), frozenset(each.dump() for each in others), at
+        found = self._paths.get(key)
+        if found is None:
+            found = self._path(certificate, others, at)
+            self._paths.put(key, found, len(key[0]) + sum(map(len, key[1])))
+        return found
+
+    def _path(
+        self, certificate: x509.Certificate, others: list[x509.Certificate], at: datetime
+    ) -> ValidationPath:
         builder = PathBuilder(self.manager, CertificateRegistry.build(certs=others))
         # A certificate that issued itself may be a person's, whose name is not for an error's text.
         own = certificate.issuer == certificate.subject

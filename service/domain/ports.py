@@ -100,6 +100,14 @@ class Publisher(Protocol):
 
 
 @dataclass(frozen=True)
+class FinishedPdf:
+    """A PDF ready to be signed, and its real text in logical order."""
+
+    pdf: bytes
+    text: str
+
+
+@dataclass(frozen=True)
 class Attachment:
     """A file carried inside a PDF (ISO 32000-1 7.11.4; associated file of PDF/A-3)."""
 

@@ -315,8 +315,8 @@ def typeset(
         identifier=identifier,
     )
     draft = tools.office.to_pdf(docx, part=3 if attachments else 2)
-    pdf = tools.pdf.finish(draft, title=title, language=language, created=created, attachments=attachments)
-    return Typeset(docx, pdf, tools.pdf.missing_values(tools.pdf.text(pdf), _printed(template, data)))
+    done = tools.pdf.finish(draft, title=title, language=language, created=created, attachments=attachments)
+    return Typeset(docx, done.pdf, tools.pdf.missing_values(done.text, _printed(template, data)))
 
 
 def field_places(template: Template, roles: Container[str]) -> list[FieldPlace]:

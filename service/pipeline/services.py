@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from service.domain.paper import ScanFault
-from service.domain.ports import Attachment, Clock, ObjectStore, OfficeConverter, Publisher
+from service.domain.ports import Attachment, Clock, FinishedPdf, ObjectStore, OfficeConverter, Publisher
 from service.domain.pseudonyms import Pseudonyms
 from service.domain.steps import Capability
 from service.domain.template import Template
@@ -58,7 +58,7 @@ class PdfTools(Protocol):
         language: str,
         created: datetime,
         attachments: Sequence[Attachment] = (),
-    ) -> bytes: ...
+    ) -> FinishedPdf: ...
 
     def text(self, pdf: bytes) -> str: ...
 

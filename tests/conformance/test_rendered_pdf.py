@@ -33,7 +33,7 @@ def test_a_document_is_pdf_a_2a_and_pdf_ua_1_in_both_languages(office: Office, t
             language=language,
             author="Nav",
             created=NOW,
-        )
+        ).pdf
         paths.append(tmp_path / f"{language}.pdf")
         paths[-1].write_bytes(pdf)
 
@@ -55,7 +55,7 @@ def test_a_document_with_attachments_is_pdf_a_3a_and_pdf_ua_1(office: Office, tm
             language="nb-NO",
             attachments=attachments,
             created=NOW,
-        )
+        ).pdf
     )
 
     failures = verapdf([path], "3a") + verapdf([path], "ua1")

@@ -31,7 +31,7 @@ TITLE = "Avtale <om> & oppfølging"
 
 def finished(**changes: object) -> bytes:
     settings: dict[str, object] = {"title": TITLE, "language": "nb-NO", "created": NOW, **changes}
-    return finish(OFFICE_PDF, **settings)  # type: ignore[arg-type]
+    return finish(OFFICE_PDF, **settings).pdf  # type: ignore[arg-type]
 
 
 def root_of(pdf: bytes) -> DictionaryObject:

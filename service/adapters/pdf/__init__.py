@@ -1,7 +1,7 @@
 """PDF, from what LibreOffice writes to what is signed and archived.
 
 finished = finish(pdf, title="Avtale om tilrettelegging", language="nb-NO", created=now)
-gone = missing_values(text(finished), {"agreement.position.title": "Baker"})
+gone = missing_values(finished.text, {"agreement.position.title": "Baker"})
 """
 
 from service.adapters.pdf.finishing import finish, page_count

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pypdf import PageObject
-from pypdf.generic import StreamObject
+from pypdf.generic import DictionaryObject, StreamObject
 
 __all__ = ["mark_drawings"]
 
@@ -23,7 +22,7 @@ _REAL_CONTENT = frozenset({b"Tj", b"TJ", b"'", b'"', b"Do", b"BI", b"sh"})
 _NO_OPERATORS = frozenset({b"true", b"false", b"null"})
 
 
-def mark_drawings(page: PageObject) -> None:
+def mark_drawings(page: DictionaryObject) -> None:
     """Mark each stretch of unmarked lines and areas of the page as an artifact.
 
     Unmarked text and images stay unmarked: they may be real content, and a validator must say so.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-from pypdf import PdfReader, PdfWriter
+from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 from pypdf.generic import (
     ArrayObject,
@@ -24,7 +24,6 @@ from pypdf.generic import (
     ByteStringObject,
     DecodedStreamObject,
     DictionaryObject,
-    IndirectObject,
     NameObject,
     NumberObject,
     StreamObject,
@@ -32,11 +31,11 @@ from pypdf.generic import (
 )
 
 from service.adapters.pdf.artifacts import mark_drawings
+from service.adapters.pdf.document import Document
 from service.adapters.pdf.fonts import check_embedded, check_glyphs, name_symbols
-from service.domain.ports import Attachment
+from service.adapters.pdf.text import text_of
+from service.domain.ports import Attachment, FinishedPdf
 from service.errors import NotArchivable, RenderFailed
-
-_PLACEHOLDER_ID = bytes(range(0xF0, 0x100))
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ def finish(
     created: datetime | None = None,
     author: str = "",
     creator: str = "Signert",
-) -> bytes:
-    """The document as PDF/A-2a + PDF/UA-1; with `attachments`, PDF/A-3a + PDF/UA-1.
+) -> FinishedPdf:
+    """The document as PDF/A-2a + PDF/UA-1, with its text; with `attachments`, PDF/A-3a + PDF/UA-1.
 
     `title` is what a reader's window shows, `language` a BCP 47 tag (`nb-NO`, `nn-NO`), `created` an aware time
     (when not given, the time of the conversion), `author` the organisation. The same input and `created`
@@ -75,20 +74,19 @@ def finish(
     Raises `NotArchivable` when the document is not tagged, a font is not embedded, a character has no glyph or a
     symbol no Unicode: no claim is made that does not hold. Raises `RenderFailed` when the input is no PDF.
     """
-    with _readable(pdf) as reader:
-        writer = PdfWriter(clone_from=reader)
-        writer.pdf_header = "%PDF-1.7"  # what ISO 19005-2 builds on
-        if "/StructTreeRoot" not in writer.root_object:
+    with _readable():
+        document = Document(pdf)
+        if "/StructTreeRoot" not in document.root:
             raise NotArchivable(
                 "The PDF is not tagged", remedy="Convert it with Office.to_pdf, which asks for tags."
             )
-        objects = [item for item in writer._objects if item is not None]
-        check_embedded(objects)
-        check_glyphs(objects)
-        name_symbols(objects)
-        for page in writer.pages:
+        check_embedded(document.objects)
+        check_glyphs(document.objects)
+        name_symbols(document.objects)
+        for page in document.pages():
             mark_drawings(page)
-        written = reader.metadata
+            _set_tab_order(page)
+        written = document.reader.metadata
         when = created or (written and written.creation_date) or datetime.now(UTC)
         facts = _Facts(
             title=title,
@@ -98,25 +96,23 @@ def finish(
             producer=str((written and written.producer) or "LibreOffice"),
             when=when.astimezone(UTC).replace(microsecond=0),
         )
-        _set_information(writer, facts)
-        _set_catalogue(writer, facts)
-        _set_tab_order(writer)
-        _date_colour_profiles(writer, facts.when)
-        _attach(writer, attachments, facts.when)
-        _set_metadata(writer, facts, part=3 if attachments else 2)
-        return _serialise(writer)
+        _set_catalogue(document.root, facts)
+        _date_colour_profiles(document.root, facts.when)
+        _attach(document, attachments, facts.when)
+        _set_metadata(document, facts, part=3 if attachments else 2)
+        return FinishedPdf(document.write(_information(facts)), text_of(document.reader))
 
 
 def page_count(pdf: bytes) -> int:
     """Number of pages. Raises `RenderFailed` when the input is no PDF."""
-    with _readable(pdf) as reader:
-        return len(reader.pages)
+    with _readable():
+        return len(PdfReader(io.BytesIO(pdf)).pages)
 
 
 @contextmanager
-def _readable(pdf: bytes) -> Iterator[PdfReader]:
+def _readable() -> Iterator[None]:
     try:
-        yield PdfReader(io.BytesIO(pdf))
+        yield
     except (PyPdfError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise RenderFailed("The PDF cannot be read", remedy="Convert the document again.") from error
 
@@ -125,7 +121,7 @@ def _date(when: datetime) -> str:
     return when.strftime("D:%Y%m%d%H%M%S+00'00'")
 
 
-def _set_information(writer: PdfWriter, facts: _Facts) -> None:
+def _information(facts: _Facts) -> DictionaryObject:
     """The document information dictionary, equal to the XMP metadata (ISO 19005-2 6.6.3)."""
     entries = {
         "/Title": facts.title,
@@ -135,27 +131,27 @@ def _set_information(writer: PdfWriter, facts: _Facts) -> None:
         "/CreationDate": facts.date,
         "/ModDate": facts.date,
     }
-    writer.metadata = {name: content for name, content in entries.items() if content}
+    return DictionaryObject(
+        {NameObject(name): TextStringObject(content) for name, content in entries.items() if content}
+    )
 
 
-def _set_catalogue(writer: PdfWriter, facts: _Facts) -> None:
-    root = writer.root_object
+def _set_catalogue(root: DictionaryObject, facts: _Facts) -> None:
     root[NameObject("/Lang")] = TextStringObject(facts.language)
     preferences = root.setdefault(NameObject("/ViewerPreferences"), DictionaryObject()).get_object()
     preferences[NameObject("/DisplayDocTitle")] = BooleanObject(True)
     root[NameObject("/MarkInfo")] = DictionaryObject({NameObject("/Marked"): BooleanObject(True)})
 
 
-def _set_tab_order(writer: PdfWriter) -> None:
+def _set_tab_order(page: DictionaryObject) -> None:
     """Annotations in the order of the structure (ISO 14289-1 7.18.3): LibreOffice 7.4 writes a string for the name."""
-    for page in writer.pages:
-        if "/Annots" in page:
-            page[NameObject("/Tabs")] = NameObject("/S")
+    if "/Annots" in page:
+        page[NameObject("/Tabs")] = NameObject("/S")
 
 
-def _date_colour_profiles(writer: PdfWriter, when: datetime) -> None:
+def _date_colour_profiles(root: DictionaryObject, when: datetime) -> None:
     """LibreOffice makes the output intent's profile anew each time, with the time in it (ICC.1 7.2.8)."""
-    for intent in writer.root_object.get("/OutputIntents", ArrayObject()).get_object():
+    for intent in root.get("/OutputIntents", ArrayObject()).get_object():
         profile = intent.get_object().get("/DestOutputProfile")
         stream = profile.get_object() if profile is not None else None
         if isinstance(stream, StreamObject):
@@ -164,7 +160,7 @@ def _date_colour_profiles(writer: PdfWriter, when: datetime) -> None:
             stream.set_data(content[:24] + date + content[36:])
 
 
-def _attach(writer: PdfWriter, attachments: Sequence[Attachment], when: datetime) -> None:
+def _attach(document: Document, attachments: Sequence[Attachment], when: datetime) -> None:
     """Embedded files as associated files of the document (ISO 19005-3 6.8, ISO 32000-1 7.11.4)."""
     if not attachments:
         return
@@ -192,9 +188,9 @@ def _attach(writer: PdfWriter, attachments: Sequence[Attachment], when: datetime
                 ),
             }
         )
-        stream = writer._add_object(embedded)
+        stream = document.add(embedded)
         name = TextStringObject(attachment.name)
-        specification = writer._add_object(
+        specification = document.add(
             DictionaryObject(
                 {
                     NameObject("/Type"): NameObject("/Filespec"),
@@ -210,7 +206,7 @@ def _attach(writer: PdfWriter, attachments: Sequence[Attachment], when: datetime
         )
         names.extend((name, specification))
         associated.append(specification)
-    root = writer.root_object
+    root = document.root
     tree = root.setdefault(NameObject("/Names"), DictionaryObject()).get_object()
     tree[NameObject("/EmbeddedFiles")] = DictionaryObject({NameObject("/Names"): names})
     root[NameObject("/AF")] = associated
@@ -284,7 +280,7 @@ _AUTHOR = """
    </dc:creator>"""
 
 
-def _set_metadata(writer: PdfWriter, facts: _Facts, part: int) -> None:
+def _set_metadata(document: Document, facts: _Facts, part: int) -> None:
     """The XMP packet (ISO 16684-1) in the place of the old one, with room to be updated as XMP asks for."""
     packet = _XMP.format(
         part=part,
@@ -300,21 +296,4 @@ def _set_metadata(writer: PdfWriter, facts: _Facts, part: int) -> None:
     stream.set_data(packet.encode())
     stream[NameObject("/Type")] = NameObject("/Metadata")
     stream[NameObject("/Subtype")] = NameObject("/XML")
-    root = writer.root_object
-    old = root.raw_get("/Metadata") if "/Metadata" in root else None
-    if isinstance(old, IndirectObject):
-        writer._replace_object(old, stream)
-    else:
-        root[NameObject("/Metadata")] = writer._add_object(stream)
-
-
-def _serialise(writer: PdfWriter) -> bytes:
-    """The file, with an identifier that is the hash of everything else in it (ISO 32000-1 14.4)."""
-    placeholder = ByteStringObject(_PLACEHOLDER_ID)
-    writer._ID = ArrayObject([placeholder, placeholder])
-    out = io.BytesIO()
-    writer.write(out)
-    body = out.getvalue()
-    trailer = body.rindex(b"trailer")
-    identifier = hashlib.sha256(body).digest()[: len(_PLACEHOLDER_ID)]
-    return body[:trailer] + body[trailer:].replace(_PLACEHOLDER_ID.hex().encode(), identifier.hex().encode())
+    document.replace(document.root, "/Metadata", stream)

@@ -16,7 +16,7 @@ from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, NumberO
 from service.adapters.pdf.content import Font, Piece, dictionary, marked_text
 from service.errors import RenderFailed
 
-__all__ = ["INLINE", "Writer", "pieces_of_pages", "text"]
+__all__ = ["INLINE", "Writer", "pieces_of_pages", "text", "text_of"]
 
 INLINE = frozenset(
     {"/Span", "/Quote", "/Note", "/Reference", "/BibEntry", "/Code", "/Link", "/Annot", "/Form"}
@@ -36,20 +36,23 @@ def text(pdf: bytes) -> str:
     it replaces. Raises `RenderFailed` when the input is no PDF, or not tagged.
     """
     try:
-        reader = PdfReader(io.BytesIO(pdf))
-        root = reader.root_object.get("/StructTreeRoot")
-        if root is None:
-            raise RenderFailed(
-                "The PDF is not tagged", remedy="Convert it with Office.to_pdf, which asks for tags."
-            )
-        pages = pieces_of_pages(reader)
-        writer = Writer()
-        tree = dictionary(root)
-        _Walk(pages, dictionary(tree.get("/RoleMap")), writer).children(tree, None)
+        return text_of(PdfReader(io.BytesIO(pdf)))
     except (PyPdfError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise RenderFailed(
             "The text of the PDF cannot be read", remedy="Convert the document again."
         ) from error
+
+
+def text_of(reader: PdfReader) -> str:
+    """`text` of a document that is open. Raises pypdf's and Python's own errors for what is no sound PDF."""
+    root = reader.root_object.get("/StructTreeRoot")
+    if root is None:
+        raise RenderFailed(
+            "The PDF is not tagged", remedy="Convert it with Office.to_pdf, which asks for tags."
+        )
+    writer = Writer()
+    tree = dictionary(root)
+    _Walk(pieces_of_pages(reader), dictionary(tree.get("/RoleMap")), writer).children(tree, None)
     return writer.result()
 
 
