@@ -47,7 +47,7 @@ def place_fields(pdf: bytes, places: Sequence[FieldPlace]) -> bytes:
     with readable():
         if "/AcroForm" in reader.root and len(_get(reader.root["/AcroForm"], "/Fields", ())):
             raise FieldPlaceError("the document has form fields already", remedy="place all fields at once")
-        writer = AnewWriter(reader.stream, prev=reader)
+        writer = AnewWriter(reader)
         writer._document_id = _document_id(reader, pdf, places)
         fields = _Fields(writer)
         for place in places:

@@ -41,6 +41,10 @@ class RevisionWriter(IncrementalPdfFileWriter):
 class AnewWriter(RevisionWriter):
     """Writes the document as one revision, PDF 1.7. What nobody looked at is carried over as it stands in the file."""
 
+    def __init__(self, reader: PdfFileReader) -> None:
+        super().__init__(reader.stream, prev=reader)
+        self.stream_xrefs = True
+
     def _write_header(self, stream: Any) -> None:
         stream.write(b"%PDF-1.7\n%\xc2\xa5\xc2\xb1\xc3\xab\n")
 

@@ -33,13 +33,13 @@ def field_signed_in(old: HistoricalResolver, new: HistoricalResolver) -> generic
         return None
     if _written(old.trailer_view, "/Root") != _written(new.trailer_view, "/Root"):
         return None
-    earlier = {
-        item.idnum
-        for revision in range(new.revision)
-        for item in xrefs.explicit_refs_in_revision(revision)
-    }
+    size = int(old.trailer_view["/Size"])
     touched = new.explicit_refs_in_revision()
-    fresh = {item.idnum for item in touched} - earlier
+    fresh = {
+        item.idnum
+        for item in touched
+        if item.idnum >= size and xrefs.get_historical_ref(item, old.revision) is None
+    }
     signed: generic.Reference | None = None
     for item in touched:
         if item.idnum in fresh:

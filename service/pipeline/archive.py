@@ -70,7 +70,7 @@ def verify_document(services: Services, agreement: Agreement, _step: Step) -> Dr
     Raises `VerificationFailed`: the version stays unsigned, and an operator must look at it.
     """
     version = agreement.current
-    document = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    document = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf", stored=True)
     keys = services.keys
     report = validate_version(version, document, keys.trust, at=keys.now())
     faults = [

@@ -98,6 +98,11 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
     marker, and `sweep` drives it again. A renewal that cannot be done now holds up nothing else: it has a marker of its
     own. Raises `NotFound` when the log has no entry yet, and `StoreError` when not even the marker can be written.
     """
+    with services.ledger.remembering():
+        return _drive(services, marker, observe)
+
+
+def _drive(services: Services, marker: Marker, observe: Observer) -> Outcome:
     ledger = services.ledger
     entries = ledger.read(marker.agreement_id)
     agreement = fold(entries)

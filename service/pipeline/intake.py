@@ -90,6 +90,11 @@ def receive(services: Services, name: str, payload: object, *, signature: object
     Safe to repeat: the same command again leads to the same marker and no second entry. Raises `CommandRejected`
     (hand it to `quarantine.reject`), and retryable `StoreError`.
     """
+    with services.ledger.remembering():
+        return _receive(services, name, payload, signature)
+
+
+def _receive(services: Services, name: str, payload: object, signature: object) -> Marker:
     try:
         digest = hashlib.sha256(rfc8785.dumps(payload)).hexdigest()  # type: ignore[arg-type]
     except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError):

@@ -8,15 +8,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import threading
 import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from service.domain.log import Draft, Entry, check_chain, log_key, timestamp
 from service.domain.ports import Clock, ObjectStore
 from service.errors import AlreadyExists, NotFound, SignertError, StoreError
+from signing.kept import Kept
 
 __all__ = ["Ledger", "Raced", "blob_key", "read_chain", "read_entries_after"]
+
+_REMEMBERED: Final = 64
+_REMEMBERED_BYTES: Final = 32 * 1024 * 1024
 
 
 class Raced(SignertError):
@@ -55,6 +61,19 @@ def read_entries_after(store: ObjectStore, entry: Entry) -> list[Entry]:
     return found
 
 
+class _Recent(threading.local):
+    """What a thread wrote or read of late, while it is to remember."""
+
+    blobs: Kept[str, bytes] | None = None
+
+    def get(self, key: str) -> bytes | None:
+        return self.blobs.get(key) if self.blobs is not None else None
+
+    def put(self, key: str, body: bytes) -> None:
+        if self.blobs is not None:
+            self.blobs.put(key, body, len(body))
+
+
 class Ledger:
     """One object store seen as agreements. Holds no state of its own.
 
@@ -66,6 +85,23 @@ class Ledger:
         self.store = store
         self._clock = clock
         self._retention = retention
+        self._recent = _Recent()
+
+    @contextlib.contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Meanwhile this thread does not ask the store for blobs that it wrote or read just before.
+
+        What a blob holds is what its name says, so it cannot age. Nothing is remembered afterwards: an erased
+        agreement's content must not live on in a worker.
+        """
+        if self._recent.blobs is not None:
+            yield
+            return
+        self._recent.blobs = Kept(_REMEMBERED, _REMEMBERED_BYTES)
+        try:
+            yield
+        finally:
+            self._recent.blobs = None
 
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
@@ -120,9 +156,11 @@ class Ledger:
         `archived` blobs are final: they are retained as log entries are.
         """
         sha256 = hashlib.sha256(body).hexdigest()
+        key = blob_key(agreement_id, sha256, extension)
         with contextlib.suppress(AlreadyExists):
             retain_until = self._retained(until) if archived else None
-            self.store.create(blob_key(agreement_id, sha256, extension), body, retain_until=retain_until)
+            self.store.create(key, body, retain_until=retain_until)
+            self._recent.put(key, body)
         return sha256
 
     def claim_blob(self, agreement_id: str, body: bytes, extension: str) -> str | None:
@@ -147,13 +185,20 @@ class Ledger:
         own = self._clock.now() + self._retention if self._retention else None
         return max((moment for moment in (own, until) if moment), default=None)
 
-    def get_blob(self, agreement_id: str, sha256: str, extension: str) -> bytes:
-        """A blob's bytes, whose hash is checked. Raises `NotFound`, `StoreError`."""
-        body = self.store.get(blob_key(agreement_id, sha256, extension))
+    def get_blob(self, agreement_id: str, sha256: str, extension: str, *, stored: bool = False) -> bytes:
+        """A blob's bytes, whose hash is checked. Raises `NotFound`, `StoreError`.
+
+        `stored` asks the store even for what is remembered: to see that it has it.
+        """
+        key = blob_key(agreement_id, sha256, extension)
+        if not stored and (recent := self._recent.get(key)) is not None:
+            return recent
+        body = self.store.get(key)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise StoreError(
                 f"blob {sha256}.{extension} of agreement {agreement_id} is not what its name says"
             )
+        self._recent.put(key, body)
         return body
 
     def get_json(self, agreement_id: str, sha256: str) -> dict[str, Any]:

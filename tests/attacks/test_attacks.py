@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pyhanko.sign.diff_analysis import DiffResult
 
 from service.bootstrap import compare_pages
 from signing import validate
+from signing.changes import _compare
+from signing.pdf import open_reader
+from signing.plain import field_signed_in
 from tests.attacks.catalogue import ATTACKS, OTHERS
 from tests.attacks.ground import make_ground
 from tests.attacks.model import Attack, Ground
@@ -45,6 +49,22 @@ def test_attack(attack: Attack, ground: Ground, signers: Signers, tmp_path: Path
     if attack.code is not None:
         assert attack.code in {item.code for item in report.modifications if not item.permitted}
     assert {"naive": naive(document), "pdfsig": pdfsig(document, tmp_path)} == OTHERS[attack.name]
+
+
+def test_no_step_is_plain_that_the_difference_analysis_refuses(ground: Ground) -> None:
+    plain = 0
+    for attack in ATTACKS:
+        try:
+            reader = open_reader(attack.build(ground))
+            *_, old, new = map(reader.get_historical_resolver, range(reader.xrefs.total_revisions))
+            field = field_signed_in(old, new)
+        # A damaged revision can give nearly any error, and is then not plain.
+        except Exception:  # noqa: BLE001
+            continue
+        if field is not None:
+            plain += 1
+            assert isinstance(_compare([], old, new), DiffResult), attack.name
+    assert plain >= 3
 
 
 def test_the_page_of_attacks_is_as_the_attacks() -> None:
