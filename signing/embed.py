@@ -60,8 +60,8 @@ def embed(
        value can be embedded later; of those `TimestampTooLarge` where a token came for which the room is too small.
     5. The new revision begins with the old one's bytes and changes only the form (`RevisionBroken`).
     """
-    document = bytearray(prepared.document(revision))
-    _check_digest(prepared, document)
+    prepared.check_base(revision)
+    _check_digest(prepared, revision)
     check_attributes(prepared.signed_attributes, prepared.identity, prepared.document_digest)
     verify_raw(prepared.identity.parsed, prepared.mechanism, signature_value, prepared.signed_attributes)
     algorithm = prepared.mechanism.digest_algorithm
@@ -75,7 +75,7 @@ def embed(
         hashlib.new(algorithm, signature_value).digest(), algorithm, room=_room(prepared) - bare - _LENGTHS
     )
     content = assemble(prepared.identity, prepared.signed_attributes, signature_value, token.encoded)
-    return _place(prepared, document, content, revision)
+    return _place(prepared, content, revision)
 
 
 def embed_cms(
@@ -100,8 +100,8 @@ def embed_cms(
        (`CredentialError`).
     5. The new revision begins with the old one's bytes and changes only the form (`RevisionBroken`).
     """
-    document = bytearray(prepared.document(revision))
-    _check_digest(prepared, document)
+    prepared.check_base(revision)
+    _check_digest(prepared, revision)
     _check_outside_room(prepared, len(cms))
     signature = read_cms(cms, trust.algorithms)
     if (
@@ -131,14 +131,15 @@ def embed_cms(
     signature.identity.check_validity(time)
     content = signature.encoded()
     _check_outside_room(prepared, len(content))
-    return _place(prepared, document, content, revision)
+    return _place(prepared, content, revision)
 
 
-def _place(prepared: PreparedRevision, document: bytearray, content: bytes, revision: bytes) -> bytes:
+def _place(prepared: PreparedRevision, content: bytes, revision: bytes) -> bytes:
     """The document with the CMS, which has room, in the place kept for it."""
-    start = prepared.reserved_start + 1  # inside < and >
-    document[start : start + 2 * len(content)] = content.hex().upper().encode("ascii")
-    signed = bytes(document)
+    increment = bytearray(prepared.increment)
+    start = prepared.reserved_start + 1 - prepared.base_length  # inside < and >
+    increment[start : start + 2 * len(content)] = content.hex().upper().encode("ascii")
+    signed = revision + bytes(increment)
     check_step(revision, signed, first=prepared.certifies)
     return signed
 
@@ -156,19 +157,21 @@ def _check_outside_room(prepared: PreparedRevision, size: int, token: int = 0) -
         )
 
 
-def _check_digest(prepared: PreparedRevision, document: bytearray) -> None:
+def _check_digest(prepared: PreparedRevision, revision: bytes) -> None:
     """The prepared bytes are what was digested: their byte range covers all but the place for the signature."""
-    start, end = prepared.reserved_start, prepared.reserved_end
-    if not prepared.base_length < start < end <= len(document):
+    base, increment = prepared.base_length, prepared.increment
+    start, end, length = prepared.reserved_start, prepared.reserved_end, base + len(increment)
+    if not base < start < end <= length:
         raise SignatureMismatch("the prepared signature names a place outside its revision")
-    region = document[start:end]
+    region = increment[start - base : end - base]
     if region[:1] != b"<" or region[-1:] != b">" or region[1:-1].strip(b"0"):
         raise SignatureMismatch("the place for the signature is not empty")
-    if b"[0 %d %d %d]" % (start, end, len(document) - end) not in prepared.increment:
+    if b"[0 %d %d %d]" % (start, end, length - end) not in increment:
         raise SignatureMismatch("the prepared byte range does not cover the whole revision")
     digest = hashlib.new(prepared.digest_algorithm)
-    digest.update(memoryview(document)[:start])
-    digest.update(memoryview(document)[end:])
+    digest.update(revision)
+    digest.update(increment[: start - base])
+    digest.update(increment[end - base :])
     if digest.digest() != prepared.document_digest:
         raise SignatureMismatch(
             "the prepared bytes are not those that were digested", remedy="prepare it again"

@@ -23,7 +23,7 @@ from signing.algorithms import DIGEST_ALGORITHMS
 from signing.cms import timestamp_tokens, token_time
 from signing.errors import CredentialError, FieldPlaceError, TimestampTooLarge, TimestampUnavailable
 from signing.evidence import Evidence, carried
-from signing.pdf import check_step, open_reader, open_writer, readable
+from signing.pdf import Increment, check_step, open_reader, open_writer, readable
 from signing.revocation import Chain, EvidenceCollector
 from signing.timestamps import TimestampClient
 from signing.trust import TrustStore
@@ -133,7 +133,8 @@ def augment(
             ).write_cms(name, writer)
             next(steps)
             steps.send(SigObjSetup(sig_placeholder=DocumentTimestamp(bytes_reserved=2 * room)))
-            prepared, output = steps.send(SigIOSetup(md_algorithm=digest, in_place=True))
+            output: Any = Increment(revision)
+            prepared, _ = steps.send(SigIOSetup(md_algorithm=digest, output=output))
         try:
             token = timestamps.timestamp(prepared.document_digest, digest, room=room)
         except TimestampTooLarge:
@@ -142,7 +143,7 @@ def augment(
             raise
         if token.authority.dump() in covered:
             prepared.fill_with_cms(output, token.encoded)
-            augmented: bytes = output.getvalue()
+            augmented = revision + output.added
             check_step(revision, augmented)
             return augmented
         cover([_Use(token.authority, token.certificates, token.time, True, trust.timestamps)])

@@ -95,13 +95,17 @@ class PreparedRevision:
     digest_algorithm: str
     certifies: bool = False
 
-    def document(self, revision: bytes) -> bytes:
-        """The whole new revision, unsigned. Raises `StaleSignature` when it was prepared for other bytes."""
+    def check_base(self, revision: bytes) -> None:
+        """Raise `StaleSignature` when it was prepared for other bytes."""
         if len(revision) != self.base_length or hashlib.sha256(revision).hexdigest() != self.base_sha256:
             raise StaleSignature(
                 f"the signature in field {self.field} was prepared for another revision",
                 remedy="prepare it again for the newest revision",
             )
+
+    def document(self, revision: bytes) -> bytes:
+        """The whole new revision, unsigned. Raises `StaleSignature`."""
+        self.check_base(revision)
         return revision + self.increment
 
     def content(self, revision: bytes) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
@@ -31,8 +32,66 @@ parsing.install()
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
 
 
+class Increment(RawIOBase):
+    """The file that a writer adds a revision to: what was there is read where it is, what is new is kept apart."""
+
+    def __init__(self, base: bytes) -> None:
+        super().__init__()
+        self._base = memoryview(base)
+        self._new = bytearray()
+        self._at = len(base)
+
+    @property
+    def added(self) -> bytes:
+        """The bytes behind the revision that was there."""
+        return bytes(self._new)
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._base) + len(self._new)}
+        self._at = start[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        old = len(self._base)
+        part = (
+            self._base[self._at : self._at + len(buffer)]
+            if self._at < old
+            else self._new[self._at - old : self._at - old + len(buffer)]
+        )
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def write(self, data: Any) -> int:
+        at = self._at - len(self._base)
+        if at < 0:
+            raise ValueError("what was there is not written again")
+        self._new[at : at + len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
 class RevisionWriter(IncrementalPdfFileWriter):
     """Adds a revision with what it must hold and no more: document metadata stays as rendered."""
+
+    def _write_header(self, stream: Any) -> None:
+        """What was there, unless the stream has it: a copy of a large document takes as much memory again."""
+        if isinstance(stream, Increment):
+            stream.seek(0, os.SEEK_END)
+        else:
+            super()._write_header(stream)  # type: ignore[no-untyped-call]
 
     def _update_meta(self) -> None:
         """XMP says when the document was made; a signature carries its own, trusted time."""

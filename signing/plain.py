@@ -67,9 +67,7 @@ def _are_dictionaries(*values: Any) -> bool:
     )
 
 
-def _is_signed(
-    before: Any, after: Any, changed: set[str], new: HistoricalResolver, fresh: set[int]
-) -> bool:
+def _is_signed(before: Any, after: Any, changed: set[str], new: HistoricalResolver, fresh: set[int]) -> bool:
     """Whether an empty signature field has got a signature, and nothing else but how it looks."""
     if "/V" not in changed or changed - {"/V", "/AP"}:
         return False

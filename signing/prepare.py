@@ -24,7 +24,7 @@ from signing.cms import OUTSIDE_SPACE, signed_attributes, space_for, timestamp_t
 from signing.credentials.base import SignerIdentity
 from signing.errors import CredentialError, FieldPlaceError
 from signing.model import PreparedRevision, PreparedSignature, SignatureRequest
-from signing.pdf import empty_signature_field, open_writer, readable
+from signing.pdf import Increment, empty_signature_field, open_writer, readable
 from signing.timestamps import MAX_TOKEN_BYTES, TOKEN_ALLOWANCE
 
 __all__ = ["prepare"]
@@ -111,13 +111,13 @@ def prepare(
                 ),
             )
         )
-        prepared, output = steps.send(SigIOSetup(md_algorithm=algorithm, in_place=True))
-        increment = output.getvalue()[len(revision) :]
+        output: Any = Increment(revision)
+        prepared, _ = steps.send(SigIOSetup(md_algorithm=algorithm, output=output))
     common: dict[str, Any] = {
         "field": request.field,
         "base_sha256": hashlib.sha256(revision).hexdigest(),
         "base_length": len(revision),
-        "increment": increment,
+        "increment": output.added,
         "reserved_start": prepared.reserved_region_start,
         "reserved_end": prepared.reserved_region_end,
         "document_digest": prepared.document_digest,
