@@ -143,7 +143,7 @@ def augment(
             raise
         if token.authority.dump() in covered:
             prepared.fill_with_cms(output, token.encoded)
-            augmented = revision + output.added
+            augmented: bytes = revision + output.added
             check_step(revision, augmented)
             return augmented
         cover([_Use(token.authority, token.certificates, token.time, True, trust.timestamps)])
