@@ -51,8 +51,8 @@ alone, as `file`; without, all that is in it. Who is given what is decided here,
 {{- end }}{{ end -}}
 {{- end -}}
 {{- if eq $c "sign" -}}
-{{- range $v.keys.secrets }}
-{{- $all = append $all (dict "name" (printf "key-%s" .) "path" (printf "/etc/signert/keys/%s" .) "secret" .) }}
+{{- range $number, $secret := $v.keys.secrets }}
+{{- $all = append $all (dict "name" (printf "keys-%d" $number) "path" (printf "/etc/signert/keys/%s" $secret) "secret" $secret) }}
 {{- end -}}
 {{- end -}}
 {{- if eq $c "deliver" -}}
@@ -82,17 +82,17 @@ alone, as `file`; without, all that is in it. Who is given what is decided here,
 
 {{- define "signert.volumes" -}}
 {{- range include "signert.files" . | fromJsonArray }}
-- name: {{ .name | trunc 63 | trimSuffix "-" }}
+- name: {{ .name }}
   {{- if .secret }}
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     {{- if .key }}
     items: [{key: {{ .key | quote }}, path: {{ .file | quote }}}]
     {{- end }}
   {{- else }}
   configMap:
-    name: {{ .configMap }}
+    name: {{ .configMap | quote }}
     defaultMode: 0444
     {{- if .key }}
     items: [{key: {{ .key | quote }}, path: {{ .file | quote }}}]
@@ -118,7 +118,7 @@ alone, as `file`; without, all that is in it. Who is given what is decided here,
 
 {{- define "signert.mounts" -}}
 {{- range include "signert.files" . | fromJsonArray }}
-- {name: {{ .name | trunc 63 | trimSuffix "-" }}, mountPath: {{ .path }}, readOnly: true}
+- {name: {{ .name }}, mountPath: {{ .path | quote }}, readOnly: true}
 {{- end }}
 {{- if .root.Values.store.webIdentity.enabled }}
 - {name: store-identity, mountPath: /etc/signert/store-identity, readOnly: true}

@@ -15,8 +15,8 @@
 
 {{/* What finds the pods of one Deployment, and no others. */}}
 {{- define "signert.selector" -}}
-app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -38,8 +38,8 @@ metadata of an object of one component, or (without `component`) of the whole re
 {{- $labels = merge $labels (default dict .labels) $values.commonLabels -}}
 {{- $annotations := merge (dict) (default dict .annotations) $values.commonAnnotations -}}
 {{- if not .pod -}}
-name: {{ .name | default (printf "%s%s%s" (include "signert.fullname" .root) (ternary (printf "-%s" .component) "" (hasKey . "component")) (default "" .suffix)) }}
-namespace: {{ .root.Release.Namespace }}
+name: {{ .name | default (printf "%s%s%s" (include "signert.fullname" .root) (ternary (printf "-%s" .component) "" (hasKey . "component")) (default "" .suffix)) | quote }}
+namespace: {{ .root.Release.Namespace | quote }}
 {{ end -}}
 labels:
   {{- toYaml $labels | nindent 2 }}

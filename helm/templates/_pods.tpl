@@ -50,7 +50,7 @@ readinessProbe:
 {{/* The spec of a pod, without where it is placed: (dict "root" $ "component" "render" "arguments" [...] "once" false). */}}
 {{- define "signert.podBase" -}}
 {{- $own := get .root.Values .component -}}
-serviceAccountName: {{ include "signert.serviceAccountName" .root }}
+serviceAccountName: {{ include "signert.serviceAccountName" .root | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
@@ -58,7 +58,7 @@ securityContext:
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- if .once }}
@@ -98,7 +98,7 @@ containers:
 volumes:
   {{- include "signert.volumes" . | trim | nindent 2 }}
 {{- with $own.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $own.nodeSelector }}
 nodeSelector:
