@@ -1,4 +1,4 @@
-"""The chart as tests see it: rendered without a cluster, each object by kind and name, and the schemas of Kubernetes."""
+"""The chart as tests see it: rendered without a cluster, objects by kind and name, and the schemas of Kubernetes."""
 
 from __future__ import annotations
 
@@ -42,11 +42,17 @@ def opened() -> helm_python.Chart:
 
 
 @cache
-def without_schema() -> helm_python.Chart:
-    """The chart, but that values are not checked: Helm reads the schema anew each time, which is most of the work."""
+def without_schema(*, checks_alone: bool = False) -> helm_python.Chart:
+    """The chart, but that values are not checked: Helm reads the schema anew each time, which is most of the work.
+
+    With `checks_alone` it makes no objects, and only says whether values go together.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copied = shutil.copytree(CHART, Path(folder) / "signert")
         (copied / "values.schema.json").unlink()
+        for path in (copied / "templates").rglob("*.yaml") if checks_alone else ():
+            if path.name != "checks.yaml":
+                path.unlink()
         return helm_python.Chart.load(copied)
 
 
@@ -60,7 +66,7 @@ def values_file(name: str) -> Mapping[str, Any]:
     """The values of `values-NAME.yaml`; of nothing for `default`."""
     if name == "default":
         return {}
-    read: Mapping[str, Any] = yaml.load((CHART / f"values-{name}.yaml").read_text(), _Strict)  # noqa: S506
+    read: Mapping[str, Any] = yaml.load((CHART / f"values-{name}.yaml").read_text(), _Strict)
     return read
 
 
@@ -74,20 +80,23 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def texts(values: Mapping[str, Any], *, quickly: bool = False) -> dict[str, str]:
-    """Each template of the release `trial` in the namespace `avtaler`; `quickly`, the schema is left to Python.
+def check(values: Mapping[str, Any], *, alone: bool = False) -> None:
+    """Raise what the schema says of the values (`ValidationError`), or the chart's own checks (`HelmRenderError`)."""
+    _schema().validate(all_values(values))
+    if alone:
+        without_schema(checks_alone=True).render(dict(values), name="trial", namespace="avtaler")
+
+
+def rendered(values: Mapping[str, Any], *, quickly: bool = False) -> list[Object]:
+    """Every object of the release `trial` in the namespace `avtaler`; `quickly`, the schema is left to Python.
 
     Raises `HelmError`.
     """
     if quickly:
-        _schema().validate(all_values(values))
+        check(values)
     chart = without_schema() if quickly else opened()
-    return chart.render(dict(values), name="trial", namespace="avtaler")
-
-
-def rendered(values: Mapping[str, Any], *, quickly: bool = False) -> list[Object]:
-    """Every object that `texts` has."""
-    found = [text for path, text in texts(values, quickly=quickly).items() if path.endswith(".yaml")]
+    made = chart.render(dict(values), name="trial", namespace="avtaler")
+    found = [text for path, text in made.items() if path.endswith(".yaml")]
     assert not any("<no value>" in text or "map[" in text for text in found)
     return [each for text in found for each in yaml.load_all(text, _Strict) if each]
 
@@ -144,7 +153,10 @@ def _validator(version: str, kind: str, api_version: str) -> Draft202012Validato
 def _faults(version: str, text: str) -> tuple[str, ...]:
     each = json.loads(text)
     validator = _validator(version, each["kind"], each["apiVersion"])
-    return tuple(f"{version} {each['kind']}: {fault.json_path}: {fault.message}" for fault in validator.iter_errors(each))
+    return tuple(
+        f"{version} {each['kind']}: {fault.json_path}: {fault.message}"
+        for fault in validator.iter_errors(each)
+    )
 
 
 def invalid(objects: Sequence[Object], version: str) -> list[str]:

@@ -15,8 +15,44 @@ from tests.helm.chart import CHART
 Schema = Mapping[str, Any]
 
 _ODD = (
-    *("0", "7", "0x1f", "1e3", "0.1", "1_000", "true", "no", "null", "y", "on", "~", "-", "=", "2026-11-22", "12:30:45"),
-    *("", " ", "#", "'", '"', "{}", "[x]", "a: b", "a #b", "*a", "&a", "!a", "%a", "|", ">", "@a", "`", "{{ .Values }}"),
+    *(
+        "0",
+        "7",
+        "0x1f",
+        "1e3",
+        "0.1",
+        "1_000",
+        "true",
+        "no",
+        "null",
+        "y",
+        "on",
+        "~",
+        "-",
+        "=",
+        "2026-11-22",
+        "12:30:45",
+    ),
+    *(
+        "",
+        " ",
+        "#",
+        "'",
+        '"',
+        "{}",
+        "[x]",
+        "a: b",
+        "a #b",
+        "*a",
+        "&a",
+        "!a",
+        "%a",
+        "|",
+        ">",
+        "@a",
+        "`",
+        "{{ .Values }}",
+    ),
     *("a.b", "a-b", "a_b", "a" * 40, "a" * 63, "a" * 200, "::", "::/0", "0.0.0.0/0"),
     *("redis://0", "amqp://0", "http://0", "s3://000", "pkcs11:a'b\"c", "csc:/a,b#c", "smtp://0", "0@0"),
 )
@@ -58,7 +94,9 @@ def drawn(node: Schema, *, whole: bool = False) -> st.SearchStrategy[Any]:
         case "array":
             unique = node.get("uniqueItems", False)
             most = min(node["maxItems"], 3)
-            return st.lists(drawn(node["items"], whole=True), min_size=node["minItems"], max_size=most, unique=unique)
+            return st.lists(
+                drawn(node["items"], whole=True), min_size=node["minItems"], max_size=most, unique=unique
+            )
         case "object" if "examples" in node:
             return st.sampled_from(node["examples"])
         case _:
@@ -72,7 +110,7 @@ def _text(node: Schema) -> st.SearchStrategy[str]:
 
 
 def _texts(node: Schema) -> list[str]:
-    """The words or examples of a text, and what else its pattern lets through that YAML might take for another thing."""
+    """A text's words or examples, and what else its pattern lets through that YAML might take for another thing."""
     if "enum" in node:
         return list(node["enum"])
     odd = _odd(node["pattern"], node.get("minLength", 0)) if "pattern" in node else ()

@@ -277,7 +277,9 @@ def names_and_labels_hold_together(objects: Sequence[Object], _values: Values) -
         yield "two Deployments select the same pods"
     for name, each in of_kind(objects, "Service").items():
         chosen = [
-            spec for _, metadata, spec in pods(objects) if _selects({"matchLabels": each["spec"]["selector"]}, metadata)
+            spec
+            for _, metadata, spec in pods(objects)
+            if _selects({"matchLabels": each["spec"]["selector"]}, metadata)
         ]
         if [spec["containers"][0]["name"] for spec in chosen] != ["http"]:
             yield f"{name} leads elsewhere than to http"

@@ -16,7 +16,7 @@ import yaml
 
 from service.config import PREFIX, _SettingsSchema, load_settings
 from service.domain.steps import Capability
-from service.entrypoints.cli import main
+from service.entrypoints.cli import cli
 from service.entrypoints.http import create_app
 from service.entrypoints.tasks import COMMANDS, _queue_of
 from tests.fakes import MemoryStore
@@ -182,8 +182,7 @@ def test_every_command_line_is_accepted(objects: list[Object]) -> None:
         (container,) = spec["containers"]
         assert container["command"] == ["signert"]
         name, *arguments = container["args"]
-        command = main.get_command(click.Context(main), name)
-        assert command is not None
+        command = cli.commands[name]
         command.make_context(name, list(arguments))  # raises UsageError; runs nothing
         with pytest.raises(click.UsageError):
             command.make_context(name, [*arguments, "--no-such-option"])
@@ -214,7 +213,10 @@ def test_queues_that_keda_asks_for_are_queues(production: list[Object]) -> None:
 
 
 def test_who_has_which_secrets(production: list[Object]) -> None:
-    held = {context: secrets_of(context_of(production, context)) for context in ("render", "sign", "sweeper", "deliver", "http")}
+    held = {
+        context: secrets_of(context_of(production, context))
+        for context in ("render", "sign", "sweeper", "deliver", "http")
+    }
     transport = {"signert-store", "signert-broker"}
     assert held == {
         "render": transport,
@@ -280,7 +282,10 @@ _SHAPES: Mapping[str, Any] = {
     "TriggerAuthentication": {"secretTargetRef": [{"parameter": str, "name": str, "key": str}]},
     "PodMonitor": {
         "jobLabel": str,
-        "selector": {"matchLabels": {"app.kubernetes.io/instance": str}, "matchExpressions": [{"key": str, "operator": str}]},
+        "selector": {
+            "matchLabels": {"app.kubernetes.io/instance": str},
+            "matchExpressions": [{"key": str, "operator": str}],
+        },
         "podMetricsEndpoints": [{"port": str, "path": str, "interval": str}],
     },
     "PrometheusRule": {"groups": list},
@@ -301,7 +306,9 @@ def unlike(value: Any, shape: Any, path: str = "$") -> Iterator[str]:
             yield f"{path} is no mapping"
             return
         for key, each in value.items():
-            yield from unlike(each, shape[key], f"{path}.{key}") if key in shape else [f"{path}.{key} is unknown"]
+            yield from (
+                unlike(each, shape[key], f"{path}.{key}") if key in shape else [f"{path}.{key} is unknown"]
+            )
     elif isinstance(shape, list):
         for number, each in enumerate(value):
             yield from unlike(each, shape[0], f"{path}[{number}]")
@@ -311,7 +318,12 @@ def unlike(value: Any, shape: Any, path: str = "$") -> Iterator[str]:
 
 def test_objects_of_others_have_the_fields_that_they_know() -> None:
     found = [each for each in rendered(EVERYTHING) if each["apiVersion"].partition("/")[0] in FOREIGN]
-    assert {each["kind"] for each in found} >= {"ScaledObject", "TriggerAuthentication", "PodMonitor", "HTTPRoute"}
+    assert {each["kind"] for each in found} >= {
+        "ScaledObject",
+        "TriggerAuthentication",
+        "PodMonitor",
+        "HTTPRoute",
+    }
     for each in found:
         assert set(each) == {"apiVersion", "kind", "metadata", "spec"}
         assert list(unlike(each["spec"], _SHAPES[each["kind"]])) == []
@@ -319,21 +331,29 @@ def test_objects_of_others_have_the_fields_that_they_know() -> None:
 
 def test_rules_and_dashboards_are_taken_from_their_files(tmp_path: Path) -> None:
     """Whatever files are there, and none; what Prometheus and Grafana read between braces stays as it is."""
-    copied = Path(shutil.copytree(CHART, tmp_path / "signert", ignore=shutil.ignore_patterns("rules", "dashboards")))
+    copied = Path(
+        shutil.copytree(CHART, tmp_path / "signert", ignore=shutil.ignore_patterns("rules", "dashboards"))
+    )
     rule = {
         "alert": "SignertParked",
         "expr": 'signert_parked{code="tsa"} > 0',
-        "annotations": {"summary": "{{ $labels.code }} is \"parked\": {{ $value }}"},
+        "annotations": {"summary": '{{ $labels.code }} is "parked": {{ $value }}'},
     }
     dashboard = {"title": "Signert", "panels": [{"legendFormat": "{{code}}"}]}
     for each in (False, True):
         if each:
             (copied / "rules").mkdir()
-            (copied / "rules/signing.yaml").write_text(yaml.safe_dump({"groups": [{"name": "s", "rules": [rule]}]}))
+            (copied / "rules/signing.yaml").write_text(
+                yaml.safe_dump({"groups": [{"name": "s", "rules": [rule]}]})
+            )
             (copied / "dashboards").mkdir()
             (copied / "dashboards/signert.json").write_text(json.dumps(dashboard, indent=2))
-        texts = helm_python.Chart.load(copied).render(dict(values_file("production")), name="trial", namespace="n")
-        objects = [o for path, text in texts.items() if path.endswith(".yaml") for o in yaml.safe_load_all(text) if o]
+        texts = helm_python.Chart.load(copied).render(
+            dict(values_file("production")), name="trial", namespace="n"
+        )
+        objects = [
+            o for path, text in texts.items() if path.endswith(".yaml") for o in yaml.safe_load_all(text) if o
+        ]
         rules, maps = of_kind(objects, "PrometheusRule"), of_kind(objects, "ConfigMap")
         assert bool(rules) == bool(maps) == each
     assert rules["trial-signert-signing"]["spec"]["groups"][0]["rules"] == [rule]
@@ -357,4 +377,3 @@ def test_what_the_operator_is_told() -> None:
     told = next(text for path, text in notes.items() if path.endswith("NOTES.txt"))
     assert "WARNING: there are no NetworkPolicies" in told
     assert "keys are those of development" in told
-

@@ -14,17 +14,18 @@ from helm_python import HelmRenderError, HelmValuesError
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tests.helm.chart import VERSIONS, all_values, invalid, merged, opened, rendered, texts, values_file
+from tests.helm.chart import VERSIONS, all_values, check, invalid, merged, opened, rendered, values_file
 from tests.helm.drawing import changes, descriptions, drawn, schema
 from tests.helm.policies import broken
 
 BASES = ("default", "development", "production")
 _REFUSED = re.compile(r"\nvalues: \S.*\S\n")
 
+
 def refused(values: Mapping[str, Any]) -> bool:
     """Whether the chart itself refuses the values, with a word for the operator; the schema allows them."""
     try:
-        texts(values, quickly=True)
+        check(values, alone=True)
     except HelmRenderError as exc:
         assert _REFUSED.search(str(exc)), f"refused without a word for the operator: {exc}"
         return True
@@ -53,7 +54,9 @@ def some(draw: st.DrawFn) -> dict[str, Any]:
 
 @pytest.mark.thorough
 @settings(
-    max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], derandomize=True
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    derandomize=True,
 )
 @given(drawn_values=some(), base=st.sampled_from(BASES), version=st.sampled_from(VERSIONS))
 def test_whatever_the_schema_allows(drawn_values: dict[str, Any], base: str, version: str) -> None:
