@@ -52,7 +52,6 @@ def some(draw: st.DrawFn) -> dict[str, Any]:
     return {name: draw(drawn(parts[name])) for name in names}
 
 
-@pytest.mark.thorough
 @settings(
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -63,7 +62,6 @@ def test_whatever_the_schema_allows(drawn_values: dict[str, Any], base: str, ver
     event(outcome(merged(values_file(base), drawn_values), version))
 
 
-@pytest.mark.thorough
 def test_each_value_by_itself() -> None:
     """Every boolean, word, limit and example of the schema: most are sound, some refused; those that are sound are
     looked at some at a time."""
