@@ -6,7 +6,7 @@ So a watcher asks the broker itself, over a connection of its own, and only wher
 does a worker that stands still count as dead:
 
     blocked   the loop has not turned
-    starved   messages wait (or, on RabbitMQ, a queue has no consumer at all), the worker is idle and gets none
+    starved   messages wait, the worker is idle, and it gets none
 
 `/readyz` says why the worker cannot work now: starting, stopping, broker, blocked, starved, office, keys.
 """
@@ -119,7 +119,7 @@ class Heart:
         self._answers_since = self._starves_since = None
 
     def broker_answers(self, *, waits: bool) -> None:
-        """The broker answers; `waits`: there is something to consume, or nobody who does."""
+        """The broker answers; `waits`: there is something to consume."""
         now = self.clock()
         self._asked = True
         self._answers_since = self._answers_since or now
@@ -167,7 +167,7 @@ class Heart:
 
 
 class Inquiry:
-    """Asks the broker whether anything waits in these queues, or one of them has nobody who consumes.
+    """Asks the broker whether a message waits in one of these queues.
 
     It keeps a connection of its own, in which nothing takes longer than some seconds. For one thread.
     """
@@ -210,14 +210,13 @@ class Inquiry:
             raise BrokerUnavailable("the broker does not answer") from exc
 
     def _waits(self, connection: Connection, name: str) -> bool:
-        amqp = self._broker.is_amqp
         try:
             with connection.channel() as channel:
                 # On Redis an empty queue is none, and to ask for it passively an error.
-                found: Any = channel.queue_declare(queue=name, passive=amqp)
+                found: Any = channel.queue_declare(queue=name, passive=self._broker.is_amqp)
         except connection.channel_errors:
-            return True  # gone, and this worker has not noticed
-        return bool(found.message_count) or (amqp and not found.consumer_count)
+            return False  # it is not there (any more): the consumer will hear of it
+        return bool(found.message_count)
 
 
 @contextlib.contextmanager

@@ -366,6 +366,9 @@ def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Swee
         *(["--beat"] if sweeps else []),
         "--without-mingle",
         "--without-gossip",
+        # Celery's own heartbeat is an event that its loop publishes and waits to be confirmed, however long that takes:
+        # a broker that takes no messages for a while (RabbitMQ out of memory) would stop this worker from consuming.
+        "--without-heartbeat",
         "--loglevel",
         loglevel,
         "--queues",
