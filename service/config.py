@@ -135,6 +135,8 @@ class Settings:
     management_host: str = "127.0.0.1"
     stalled_after: int = 90
     """Seconds that a worker may take nothing off the queue, although the broker has work, before it counts as dead."""
+    shutdown_grace: int = 25
+    """Seconds that work under way has to end after SIGTERM."""
     algorithms: Path | None = None
     """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
@@ -212,6 +214,7 @@ class _SettingsSchema(Schema):
     algorithms = _PathField(load_default=None)
     management_port = fields.Integer(load_default=0, validate=validate.Range(0, 65535))
     management_host = fields.IP(load_default="127.0.0.1")
+    shutdown_grace = fields.Integer(load_default=25, validate=validate.Range(1, 3600))
     stalled_after = fields.Integer(load_default=90, validate=validate.Range(3, 3600))
     issuers = _PathField(load_default=None)
     http_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 5))

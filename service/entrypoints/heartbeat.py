@@ -155,10 +155,10 @@ class Heart:
             return "stopping"
         if self._asked and self._answers_since is None:
             return "broker"
-        if self._turned is None:
-            return "starting"
         if dead := self._dead():
             return dead
+        if self._turned is None:
+            return "starting"
         if not self._connected:
             return "broker"
         if self.clock() - self._turned > _LATE:

@@ -59,8 +59,8 @@ TICKS = "signert.ticks"
 _SWEEP_INTERVAL = 30.0
 _CHECK_SECONDS = 5.0
 _UNFORESEEN_TRIES = 5
-_SHUTDOWN_GRACE = 25.0
-"""Seconds that work under way has to end after SIGTERM; Kubernetes kills after 30."""
+_LAST_RESORT = 3.0
+"""Seconds after the grace period after which a worker that still has not ended is ended."""
 
 
 def _queue_of(capability: Capability) -> str:
@@ -321,14 +321,21 @@ def _end_with(worker: int) -> None:
         os._exit(1)
 
 
-def _bounded_shutdown(**_: object) -> None:
+def _bounded_shutdown(grace: float) -> None:
     """Let what is under way end, but not for ever: after a while it is cancelled, and the broker has it again.
 
-    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done.
+    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done. Should even cancelling hang,
+    on a connection that is dead and does not know it, the process ends at once: what it held is delivered again.
     """
-    timer = threading.Timer(_SHUTDOWN_GRACE, os.kill, (os.getpid(), signal.SIGQUIT))
-    timer.daemon = True
-    timer.start()
+
+    def end() -> None:
+        log.error("the worker did not end in time; what it worked on is given to another")
+        os._exit(1)
+
+    for seconds, act in ((grace, partial(os.kill, os.getpid(), signal.SIGQUIT)), (grace + _LAST_RESORT, end)):
+        timer = threading.Timer(seconds, act)
+        timer.daemon = True
+        timer.start()
 
 
 class Sweeping(StrEnum):
@@ -353,13 +360,18 @@ def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Swee
     runtime = Runtime(app, settings)
     register(app, runtime)
     setup_logging.connect(_keep_the_log, weak=False)
-    worker_shutting_down.connect(_bounded_shutdown, weak=False)
     sweeps = sweeping is not Sweeping.NO
     queues = [*map(_queue_of, sorted(settings.capabilities)), *([TICKS] if sweeps else [])]
     if sweeping is not Sweeping.ONLY:
         queues.insert(0, COMMANDS)
     heart: Heart = app.signert_heart
-    worker_shutting_down.connect(lambda **_: heart.stop(), weak=False)
+
+    def shutting_down(how: str, **_: object) -> None:
+        heart.stop()
+        if how == "Warm":
+            _bounded_shutdown(settings.shutdown_grace)
+
+    worker_shutting_down.connect(shutting_down, weak=False)
     arguments = [
         "--quiet",
         "worker",
