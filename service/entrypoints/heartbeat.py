@@ -44,12 +44,15 @@ _ANSWER_LIMIT: Final = 5.0
 
 
 class Readiness:
-    """What the worker's processes tell of their start: in memory that they share with the process that forked them."""
+    """What a worker's processes know of one another, in memory that all forked from one share.
+
+    Those that work tell how their start went; the one that forked them tells when all is to stop.
+    """
 
     _REASONS: Final = (None, "office", "keys")
 
     def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, _PLACES)
+        self._shared = mmap.mmap(-1, _PLACES + 1)
 
     def tell(self, process: int, reason: str | None) -> None:
         """`process` is the place in the pool: who takes a dead one's place overwrites what that has told."""
@@ -61,7 +64,15 @@ class Readiness:
     @property
     def reason(self) -> str | None:
         """Why a process of this worker could not get ready, or None."""
-        return self._REASONS[max(self._shared[:])]
+        return self._REASONS[max(self._shared[:_PLACES])]
+
+    def stop(self) -> None:
+        self._shared[_PLACES] = 1
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this worker has been told to stop: no new work is to be begun."""
+        return bool(self._shared[_PLACES])
 
 
 @dataclass
@@ -79,7 +90,6 @@ class Heart:
         self._began = self.clock()
         self._turned: float | None = None
         self._connected = False
-        self._stopping = False
         self._received = 0
         self._keeping = 0
         self._busy = False
@@ -110,7 +120,7 @@ class Heart:
         self._keeping += change
 
     def stop(self) -> None:
-        self._stopping = True
+        self.readiness.stop()
 
     # --- told by the watcher
 
@@ -133,7 +143,7 @@ class Heart:
     # --- what is asked
 
     def livez(self) -> Answer:
-        return state(None if self._stopping else self._dead())
+        return state(None if self.readiness.stopping else self._dead())
 
     def readyz(self) -> Answer:
         return state(self._unready())
@@ -151,7 +161,7 @@ class Heart:
         return None
 
     def _unready(self) -> str | None:
-        if self._stopping:
+        if self.readiness.stopping:
             return "stopping"
         if self._asked and self._answers_since is None:
             return "broker"

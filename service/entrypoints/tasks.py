@@ -277,7 +277,10 @@ def _retried(task: Task, give_up: Callable[[CommandRejected], None] | None = Non
     """Try the task again a little later, whatever went wrong: a message is never dropped for our own faults.
 
     After some tries that ended in an error nobody foresaw, `give_up` is told, to keep the command where a person looks.
+    A worker that was told to stop begins nothing more: what it has fetched goes back to the broker.
     """
+    if task.app.signert_heart.readiness.stopping:
+        raise Reject("this worker ends", requeue=True)
     try:
         yield
     except Exception as exc:  # noqa: BLE001 (see above)
@@ -324,8 +327,8 @@ def _end_with(worker: int) -> None:
 def _bounded_shutdown(grace: float) -> None:
     """Let what is under way end, but not for ever: after a while it is cancelled, and the broker has it again.
 
-    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done. Should even cancelling hang,
-    on a connection that is dead and does not know it, the process ends at once: what it held is delivered again.
+    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done. Should even cancelling
+    hang, on a connection that is dead and does not know it, the process ends: what it held is delivered again.
     """
 
     def end() -> None:

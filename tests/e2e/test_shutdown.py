@@ -51,9 +51,11 @@ def test_work_that_does_not_end_is_handed_back(node: RabbitNode, tmp_path: Path)
     """LibreOffice hangs: within the grace period the worker ends all the same, and the message is another's."""
     installation = Installation(tmp_path / "home", SIGNERT_BROKER=node.url, SIGNERT_SHUTDOWN_GRACE="2")
     with running_worker(installation) as worker:
+        all_signed(installation, submit(installation, 1))  # LibreOffice runs
+        before = log_entries(installation)
         with frozen_office(worker):
             ids = submit(installation, 1)
-            wait_until(lambda: log_entries(installation) > 0)
+            wait_until(lambda: log_entries(installation) > before)
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(timeout=KILLED_AFTER) == 0
         queue = node.queue("signert.commands")
