@@ -130,6 +130,11 @@ class Settings:
     """The largest PDF that is taken on /verify, in MB."""
     trust_list_signers: tuple[Path, ...] = ()
     """Certificates of those who sign the EU trusted lists among the anchors; without, a list is trusted as a file."""
+    management_port: int = 0
+    """Where a worker tells whether it lives and is ready; 0 for nowhere."""
+    management_host: str = "127.0.0.1"
+    stalled_after: int = 90
+    """Seconds that a worker may take nothing off the queue, although the broker has work, before it counts as dead."""
     algorithms: Path | None = None
     """Which algorithms are accepted in signatures, and until when; the built-in policy's when None."""
 
@@ -205,6 +210,9 @@ class _SettingsSchema(Schema):
     del _list
     trust_list_signers = fields.List(_PathField(), load_default=list)
     algorithms = _PathField(load_default=None)
+    management_port = fields.Integer(load_default=0, validate=validate.Range(0, 65535))
+    management_host = fields.IP(load_default="127.0.0.1")
+    stalled_after = fields.Integer(load_default=90, validate=validate.Range(3, 3600))
     issuers = _PathField(load_default=None)
     http_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 5))
     http_rate = fields.String(load_default="300/minute", validate=validate.Regexp(_RATE, error=_RATE_FORM))
@@ -249,6 +257,7 @@ class _SettingsSchema(Schema):
         data["broker"] = _broker(data)
         data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
         data["capabilities"] = frozenset(data["capabilities"])
+        data["management_host"] = str(data["management_host"])
         data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
         data["trust_list_signers"] = tuple(data["trust_list_signers"])
         anchors = {name: tuple(data.pop(f"trust_{name}")) for name in _TRUST_LISTS}

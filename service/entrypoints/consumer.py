@@ -20,7 +20,9 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.worker.consumer import Consumer
+from celery.worker.state import reserved_requests
 
+from service.entrypoints.heartbeat import BEAT
 from service.errors import CommandRejected, FieldError, SignertError
 from service.pipeline.quarantine import reject
 from service.pipeline.sweep import park_abandoned
@@ -73,6 +75,23 @@ class BeatWatch(bootsteps.StartStopStep):  # type: ignore[misc]
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Tells, while this worker is connected, that its loop turns (see `heartbeat`)."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        consumer.app.signert_heart.connected()
+        self._beat = consumer.timer.call_repeatedly(BEAT, self._turn, (consumer,))
+
+    def stop(self, consumer: Any) -> None:
+        consumer.app.signert_heart.disconnected()
+        self._beat.cancel()
+
+    def _turn(self, consumer: Any) -> None:
+        consumer.app.signert_heart.turn(busy=bool(reserved_requests))
+
+
 class GuardedConsumer(Consumer):  # type: ignore[misc]
     """Celery's consumer with a guard before each message."""
 
@@ -82,6 +101,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
             *(s for s in Consumer.Blueprint.default_steps if not s.endswith(":DelayedDelivery")),
             Topology,
             BeatWatch,
+            Heartbeat,
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -92,6 +112,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
         handle = super().create_task_handler(*args, **kwargs)
 
         def guarded(message: Any) -> None:
+            self.app.signert_heart.received()
             try:
                 fault = _unreadable(self.app, message)
             except Exception as exc:  # noqa: BLE001 (whatever a message makes the decoders raise)
@@ -169,14 +190,18 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
 
         self._settle(message, put_aside)
 
-    def _settle(self, message: Any, keep: Callable[[], object]) -> None:
+    def _settle(self, message: Any, keep: Callable[[], object], first: bool = True) -> None:
         """Acknowledge `message` once `keep` is done. Until then it stays unacknowledged: the broker has it."""
         try:
             keep()
         except SignertError as exc:
             log.error("message not kept: code=%s retry_in=%ds", exc.code, RETRY_AFTER)  # noqa: TRY400
-            self.timer.call_after(RETRY_AFTER, self._settle, (message, keep))
+            if first:
+                self.app.signert_heart.keep(+1)
+            self.timer.call_after(RETRY_AFTER, self._settle, (message, keep, False))
             return
+        if not first:
+            self.app.signert_heart.keep(-1)
         log.warning("message kept in quarantine: id=%s", (message.headers or {}).get("id"))
         message.ack_log_error(log, (OSError, *self.connection_errors))
 

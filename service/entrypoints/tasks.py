@@ -17,12 +17,14 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from billiard import current_process
 from celery import Celery, Task
 from celery.exceptions import Reject
 from celery.platforms import set_pdeathsig
 from celery.signals import (
     beat_embedded_init,
     setup_logging,
+    task_prerun,
     worker_process_init,
     worker_process_shutdown,
     worker_shutting_down,
@@ -34,6 +36,8 @@ from service.config import Settings
 from service.domain.agreement import SEAL
 from service.domain.steps import Capability
 from service.entrypoints.consumer import COMMAND_PREFIX, DRIVE, SWEEP
+from service.entrypoints.heartbeat import Heart, Inquiry, Readiness, watch
+from service.entrypoints.management import serve_management
 from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
 from service.pipeline.doctor import Said
 from service.pipeline.drive import drive, unforeseen
@@ -68,6 +72,7 @@ def make_app(broker: Broker, settings: Settings) -> Celery:
     app = Celery("signert", broker=broker.url, set_as_current=False)
     app.signert_broker = broker
     app.signert_queues = (COMMANDS, *map(_queue_of, Capability))
+    app.signert_heart = Heart(settings.stalled_after, Readiness())
     interval = min(_SWEEP_INTERVAL, settings.abandoned_after / 2)
     app.conf.update(
         broker_transport_options=broker.transport_options,
@@ -153,6 +158,11 @@ def open_connected_services(settings: Settings, app: Celery) -> Iterator[Service
         yield services
 
 
+def _place() -> int:
+    """This process's place in the worker's pool."""
+    return getattr(current_process(), "index", 0)
+
+
 class Runtime:
     """This process's services, opened at its first task and kept until it ends; a fork opens its own."""
 
@@ -171,15 +181,26 @@ class Runtime:
 
     def warm_up(self) -> None:
         """Start LibreOffice and load the keys before the first command comes."""
-        services = self.services()
+        services, needs = self.services(), ""
+        readiness, place = self._app.signert_heart.readiness, _place()
         try:
             if Capability.RENDER in services.capabilities:
+                needs = "office"
                 services.typesetting.office.start()
             if Capability.SIGN in services.capabilities:
+                needs = "keys"
                 services.keys.credential(SEAL)
         except (SignertError, SigningError) as exc:
             # Not fatal: the first agreement that needs it is parked with the reason.
             log.warning("not ready: code=%s %s %s", exc.code, exc.message, exc.remedy)
+            readiness.tell(place, needs)
+        else:
+            readiness.tell(place, None)
+
+    def warm_up_again(self) -> None:
+        """Where that failed, look whether it is mended: before a task, which needs it."""
+        if self._app.signert_heart.readiness.failed(_place()):
+            self.warm_up()
 
     def close(self) -> None:
         if self._pid == os.getpid():
@@ -214,6 +235,7 @@ def register(app: Celery, runtime: Runtime) -> None:
         app.task(name=name, bind=True, max_retries=None)(function)
 
     worker_process_init.connect(lambda **_: runtime.warm_up(), weak=False)
+    task_prerun.connect(lambda **_: runtime.warm_up_again(), weak=False)
     worker_process_shutdown.connect(lambda **_: runtime.close(), weak=False)
 
 
@@ -336,19 +358,26 @@ def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Swee
     queues = [*map(_queue_of, sorted(settings.capabilities)), *([TICKS] if sweeps else [])]
     if sweeping is not Sweeping.ONLY:
         queues.insert(0, COMMANDS)
+    heart: Heart = app.signert_heart
+    worker_shutting_down.connect(lambda **_: heart.stop(), weak=False)
+    arguments = [
+        "--quiet",
+        "worker",
+        *(["--beat"] if sweeps else []),
+        "--without-mingle",
+        "--without-gossip",
+        "--loglevel",
+        loglevel,
+        "--queues",
+        ",".join(queues),
+    ]
     try:
-        app.worker_main(
-            [
-                "--quiet",
-                "worker",
-                *(["--beat"] if sweeps else []),
-                "--without-mingle",
-                "--without-gossip",
-                "--loglevel",
-                loglevel,
-                "--queues",
-                ",".join(queues),
-            ]
-        )
+        with (
+            serve_management(settings, {"/livez": heart.livez, "/readyz": heart.readyz}),
+            watch(heart, Inquiry(app.signert_broker, queues))
+            if settings.management_port
+            else contextlib.nullcontext(),
+        ):
+            app.worker_main(arguments)
     finally:
         runtime.close()
