@@ -107,12 +107,21 @@ class Tracer:
         _propagator().inject(carrier)
         return carrier
 
+    def watch_requests(self, app: Any) -> None:
+        """A span for each request of a Flask application, but for probes."""
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+        FlaskInstrumentor().instrument_app(  # type: ignore[no-untyped-call]
+            app, tracer_provider=self._provider, excluded_urls="healthz$,readyz$,livez$"
+        )
+
     def close(self) -> None:
         """Send what has not been sent yet."""
         self._provider.shutdown()
 
 
-_CARRIED: Final = ("traceparent", "tracestate")
+_CARRIED: Final = ("traceparent",)
+"""Of a message's headers; what `tracestate` says is the sender's own, and may be anything."""
 
 
 @cache

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from service.adapters.metrics import Figures, Measures
     from service.adapters.tracing import Tracer
 
-__all__ = ["Telemetry", "exposition", "metrics_folder", "open_telemetry", "trace_ids"]
+__all__ = ["Telemetry", "metrics_exposition", "metrics_folder", "open_telemetry", "trace_ids"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Telemetry:
     def trace_headers(self) -> dict[str, str]:
         return self.tracer.trace_headers() if self.tracer else {}
 
+    def watch_requests(self, app: Any) -> None:
+        """Have a Flask application's requests traced."""
+        if self.tracer:
+            self.tracer.watch_requests(app)
+
     def close(self) -> None:
         """Send the spans that have not been sent."""
         if self.tracer:
@@ -78,10 +83,11 @@ def open_telemetry(role: str, *, folder: Path | None = None) -> Telemetry:
     return Telemetry(measures, open_tracer(role) if traces_are_wanted(os.environ) else None)
 
 
-def exposition(folder: Path, scraped: Callable[[], Figures]) -> bytes:
-    from service.adapters.metrics import exposition as expose
+def metrics_exposition(folder: Path, scraped: Callable[[], Figures]) -> bytes:
+    """What all processes of `folder` have measured, and what `scraped` gives, in Prometheus's text format."""
+    from service.adapters.metrics import exposition
 
-    return expose(folder, scraped)
+    return exposition(folder, scraped)
 
 
 def trace_ids() -> tuple[str, str] | None:
