@@ -78,7 +78,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             # X-Forwarded-… is read by the application, as SIGNERT_HTTP_PROXIES says.
             "forwarded_allow_ips": "",
             "when_ready": self._ready,
-            "worker_exit": lambda *_: opened.signals.close(),
+            "worker_exit": lambda _server, _worker: opened.signals.close(),
             "on_exit": lambda _: self._beside.close(),
             "control_socket_disable": True,
         }

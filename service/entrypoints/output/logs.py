@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 import traceback
@@ -33,6 +34,9 @@ _QUIET: Final = (
 )  # fmt: skip
 """At DEBUG they would log whole messages and requests."""
 
+_WARNING: Final = re.compile(r"[^\n]*?:\d+: \w+")
+"""Where a warning was given, and its kind: its text may quote what was read."""
+
 TraceIds = Callable[[], tuple[str, str] | None]
 
 
@@ -41,12 +45,13 @@ class _Safe(logging.Formatter):
 
     def said(self, record: logging.LogRecord) -> str:
         family = record.name.partition(".")[0]
+        if record.name == "py.warnings":
+            found = _WARNING.match(record.getMessage())
+            return found[0] if found else "a warning"
         if family in _OURS or not record.args:
             return record.getMessage()
         if family in _FILLED:
             return str(str(record.msg) % _without_content(record.args))
-        if record.name == "py.warnings":
-            return record.getMessage().partition("\n")[0].rpartition(": ")[0]
         return str(record.msg)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 (the base class's name)
