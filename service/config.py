@@ -130,6 +130,8 @@ class Settings:
     """The largest PDF that is taken on /verify, in MB."""
     trust_list_signers: tuple[Path, ...] = ()
     """Certificates of those who sign the EU trusted lists among the anchors; without, a list is trusted as a file."""
+    log_format: Literal["json", "text"] = "text"
+    """How the log of long-running commands is written: one JSON object a line, or text for people."""
     management_port: int = 0
     """Where a worker tells whether it lives and is ready; 0 for nowhere."""
     management_host: str = "127.0.0.1"
@@ -212,6 +214,7 @@ class _SettingsSchema(Schema):
     del _list
     trust_list_signers = fields.List(_PathField(), load_default=list)
     algorithms = _PathField(load_default=None)
+    log_format = fields.String(load_default=None, validate=validate.OneOf(["json", "text"]))
     management_port = fields.Integer(load_default=0, validate=validate.Range(0, 65535))
     management_host = fields.IP(load_default="127.0.0.1")
     shutdown_grace = fields.Integer(load_default=25, validate=validate.Range(1, 3600))
@@ -259,6 +262,7 @@ class _SettingsSchema(Schema):
         _check_mail(data)
         data["broker"] = _broker(data)
         data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
+        data["log_format"] = data["log_format"] or ("text" if data["env"] == DEVELOPMENT else "json")
         data["capabilities"] = frozenset(data["capabilities"])
         data["management_host"] = str(data["management_host"])
         data["tsa"], data["trust"] = tuple(data["tsa"]), tuple(data["trust"])
