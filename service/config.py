@@ -27,6 +27,7 @@ __all__ = ["PREFIX", "PRODUCTION", "S3Location", "Settings", "load_settings"]
 
 PREFIX: Final = "SIGNERT_"
 _EMBEDDED_BROKER: Final = "embedded"
+_NO_CAPABILITY: Final = "none"
 _BROKER: Final = re.compile(r"(amqps?|rediss?|redis\+socket|sentinel)://.+")
 _BUCKET: Final = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
@@ -67,6 +68,7 @@ class Settings:
     """None for the embedded one."""
     templates: Path
     capabilities: frozenset[Capability]
+    """What this process does itself; none for one that only takes commands in, sweeps or serves HTTP."""
     concurrency: int
     soffice: Path
     uno_python: Path
@@ -120,6 +122,8 @@ class Settings:
     """Requests that may come from one address."""
     http_rate_store: str
     """Where requests are counted: in each process (`memory://`), or a server that all share."""
+    http_rate_store_password_file: Path | None
+    """The password of that server."""
     http_link_seconds: int
     """For how long a link into the store is good; 0 for none."""
     login: Path | None
@@ -171,9 +175,7 @@ class _SettingsSchema(Schema):
     broker_certificate = _PathField(load_default=None)
     broker_key = _PathField(load_default=None)
     templates = _PathField(load_default=Path(__file__).parent.parent / "templates")
-    capabilities = fields.List(
-        fields.Enum(Capability, by_value=True), load_default=list(Capability), validate=validate.Length(min=1)
-    )
+    capabilities = fields.List(fields.Enum(Capability, by_value=True), load_default=list(Capability))
     concurrency = fields.Integer(load_default=lambda: os.cpu_count() or 1, validate=validate.Range(1, 64))
     soffice = _PathField(load_default=Path("/usr/bin/soffice"))
     uno_python = _PathField(load_default=Path("/usr/bin/python3"))
@@ -229,6 +231,7 @@ class _SettingsSchema(Schema):
         load_default="memory://",
         validate=validate.Regexp(_RATE_STORE, error="must be memory://, redis://… or rediss://…"),
     )
+    http_rate_store_password_file = _PathField(load_default=None)
     http_link_seconds = fields.Integer(load_default=60, validate=validate.Range(0, 3600))
     login = _PathField(load_default=None)
     session_key_file = _PathField(load_default=None)
@@ -247,9 +250,15 @@ class _SettingsSchema(Schema):
             "trust_list_signers",
             *(f"trust_{name}" for name in _TRUST_LISTS),
         }
-        return {
+        given = {
             k: [p.strip() for p in v.split(",") if p.strip()] if k in lists else v for k, v in data.items()
         }
+        named = given.get("capabilities")
+        if named == [_NO_CAPABILITY]:
+            return given | {"capabilities": []}
+        if named is not None and (not named or _NO_CAPABILITY in named):
+            raise ValidationError("name some, or 'none' alone", "capabilities")
+        return given
 
     @post_load
     def _settings(self, data: dict[str, Any], **_kwargs: Any) -> Settings:
@@ -260,6 +269,8 @@ class _SettingsSchema(Schema):
             if value and not isinstance(data["store"], S3Location):
                 raise ValidationError("needs SIGNERT_STORE=s3://bucket/prefix", f"s3_{name}")
         _check_mail(data)
+        if data["http_rate_store_password_file"] and data["http_rate_store"] == "memory://":
+            raise ValidationError("needs SIGNERT_HTTP_RATE_STORE=rediss://…", "http_rate_store_password_file")
         data["broker"] = _broker(data)
         data["approval"] = data["approval"] or ("automatic" if data["env"] == DEVELOPMENT else "command")
         data["log_format"] = data["log_format"] or ("text" if data["env"] == DEVELOPMENT else "json")
@@ -341,7 +352,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     assert isinstance(settings, Settings)
     if settings.env == PRODUCTION:
         _refuse_development(settings)
-    elif not settings.development_pki and not (
+    elif (Capability.SIGN in settings.capabilities and not settings.development_pki) and not (
         settings.tsa and settings.trust and SEAL in settings.credentials
     ):
         raise ConfigurationError(
@@ -352,11 +363,12 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _refuse_development(settings: Settings) -> None:
+    signs = Capability.SIGN in settings.capabilities  # who does not need not even be told where keys would be
     missing = [
         name
         for name, is_set in {
-            "SIGNERT_SEAL": SEAL in settings.credentials,
-            "SIGNERT_TSA": settings.tsa,
+            "SIGNERT_SEAL": SEAL in settings.credentials or not signs,
+            "SIGNERT_TSA": settings.tsa or not signs,
             "SIGNERT_TRUST": settings.trust,
             "SIGNERT_BROKER": settings.broker is not None,
         }.items()

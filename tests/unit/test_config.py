@@ -112,7 +112,6 @@ def test_a_bucket_is_a_store() -> None:
         ({"SIGNERT_S3_LOCK": "forever"}, "SIGNERT_S3_LOCK"),
         ({"SIGNERT_CONCURRENCY": "none"}, "SIGNERT_CONCURRENCY"),
         ({"SIGNERT_CAPABILITIES": "sign,fly"}, "SIGNERT_CAPABILITIES"),
-        ({"SIGNERT_CAPABILITIES": ""}, "SIGNERT_CAPABILITIES"),
         ({"SIGNERT_TSA": "ftp://x"}, "SIGNERT_TSA"),
         ({"SIGNERT_TSA_POLICY": "best"}, "SIGNERT_TSA_POLICY"),
         ({"SIGNERT_TSA_POLICY": "1.02"}, "SIGNERT_TSA_POLICY"),
@@ -120,6 +119,10 @@ def test_a_bucket_is_a_store() -> None:
         ({"SIGNERT_REVOCATION_GRACE": "a day"}, "SIGNERT_REVOCATION_GRACE"),
         ({"SIGNERT_REVOCATION_MAX_AGE": "10"}, "SIGNERT_REVOCATION_MAX_AGE"),
         ({"SIGNERT_SEAL": "pkcs12:/seal.p12"}, "SIGNERT_TSA"),
+        ({"SIGNERT_CAPABILITIES": ""}, "SIGNERT_CAPABILITIES: .*none"),
+        ({"SIGNERT_CAPABILITIES": "none,sign"}, "SIGNERT_CAPABILITIES: .*none"),
+        ({"SIGNERT_CAPABILITIES": "print"}, "SIGNERT_CAPABILITIES"),
+        ({"SIGNERT_HTTP_RATE_STORE_PASSWORD_FILE": "/p"}, "SIGNERT_HTTP_RATE_STORE_PASSWORD_FILE"),
     ],
 )
 def test_a_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
@@ -132,6 +135,17 @@ def test_production_refuses_every_development_default(missing: str) -> None:
     load_settings(PRODUCTION)
     with pytest.raises(ConfigurationError, match=missing):
         load_settings({k: v for k, v in PRODUCTION.items() if k != missing})
+
+
+@pytest.mark.parametrize("capabilities", ["none", "render", "deliver", "render,deliver"])
+def test_who_does_not_sign_needs_not_know_of_keys(capabilities: str) -> None:
+    without = {k: v for k, v in PRODUCTION.items() if k not in {"SIGNERT_SEAL", "SIGNERT_TSA"}}
+    settings = load_settings({**without, "SIGNERT_CAPABILITIES": capabilities})
+    assert settings.credentials == {}
+    assert settings.capabilities == {Capability(c) for c in capabilities.split(",") if c != "none"}
+    load_settings({"SIGNERT_CAPABILITIES": capabilities, "SIGNERT_TRUST": "/trust.pem"})
+    with pytest.raises(ConfigurationError, match="SIGNERT_SEAL, SIGNERT_TSA"):
+        load_settings({**without, "SIGNERT_CAPABILITIES": "sign,render"})
 
 
 def test_the_broker_over_tls_checks_the_certificate_and_its_name(tmp_path: Path) -> None:
