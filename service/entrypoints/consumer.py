@@ -175,7 +175,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
         """Stop working on a message that nobody has survived."""
         name = message.headers["task"].removeprefix(COMMAND_PREFIX)
         kwargs = message.decode()[1]
-        log.error("task=%s id=%s delivered too often", name, message.headers["id"])
+        log.error("task=%s id=%s delivered too often", name, _shown(message))
 
         def put_aside() -> None:
             services = self.app.signert_services()
@@ -202,7 +202,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
             return
         if not first:
             self.app.signert_heart.keep(-1)
-        log.warning("message kept in quarantine: id=%s", (message.headers or {}).get("id"))
+        log.warning("message kept in quarantine: id=%s", _shown(message))
         message.ack_log_error(log, (OSError, *self.connection_errors))
 
 
@@ -256,6 +256,12 @@ def _is_ours(task: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
         ids = [kwargs.get("agreement_id"), kwargs.get("run")]
         return not args and len(kwargs) == 2 and all(isinstance(i, str) and _UUID.fullmatch(i) for i in ids)
     return task != SWEEP or not (args or kwargs)
+
+
+def _shown(message: Any) -> str:
+    """The message's id for the log: a sender may have put anything there."""
+    given = (message.headers or {}).get("id")
+    return given if isinstance(given, str) and _UUID.fullmatch(given) else "(none that is a UUID)"
 
 
 def _as_json(message: Any) -> dict[str, Any]:

@@ -13,10 +13,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service.domain.log import Draft, Entry, check_chain, log_key, timestamp
-from service.domain.ports import Clock, ObjectStore
+from service.domain.ports import Clock, ObjectStore, Signals
+from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, NotFound, SignertError, StoreError
 
 __all__ = ["Ledger", "Raced", "blob_key", "read_chain", "read_entries_after"]
+
+
+_ENDS = frozenset({"signed", "declined", "expired", "cancelled", "rejected"})
+"""Entries that a version ends with."""
 
 
 class Raced(SignertError):
@@ -62,10 +67,17 @@ class Ledger:
     template asks for longer (`until`), that holds.
     """
 
-    def __init__(self, store: ObjectStore, clock: Clock, retention: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        clock: Clock,
+        retention: timedelta | None = None,
+        signals: Signals = SILENT,
+    ) -> None:
         self.store = store
         self._clock = clock
         self._retention = retention
+        self._signals = signals
 
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
@@ -104,6 +116,9 @@ class Ledger:
                 raise Raced(
                     f"log of agreement {agreement_id}: entry {entry.seq} was written by another"
                 ) from None
+        self._signals.count(ENTRIES, entry.type)
+        if entry.type in _ENDS:
+            self._signals.count(FINISHED, entry.type)
         return entry
 
     def put_blob(

@@ -13,6 +13,7 @@ from limits import parse
 
 from service.config import Settings
 from service.entrypoints.http.errors import HttpProblem, problem_response
+from service.entrypoints.http.health import HEALTH_PATHS
 from service.entrypoints.http.site import current_reader, site
 from service.errors import ConfigurationError
 
@@ -35,7 +36,7 @@ def add_limits(app: Flask, settings: Settings) -> Callable[[], None]:
         headers_enabled=False,
         key_prefix="signert",
     )
-    limiter.request_filter(lambda: request.path in {"/healthz", "/readyz"})
+    limiter.request_filter(lambda: request.path in HEALTH_PATHS)
     by_reader = parse(settings.http_rate)
 
     def limit_reader() -> None:
