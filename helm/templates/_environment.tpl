@@ -54,6 +54,7 @@
 {{- end -}}
 {{- $set = append $set (list "SIGNERT_ABANDONED_AFTER" (int $v.agreements.abandonedAfter)) -}}
 {{- $set = append $set (list "SIGNERT_STALLED_AFTER" (int $v.agreements.stalledAfter)) -}}
+{{- $set = append $set (list "SIGNERT_SHUTDOWN_GRACE" (int $v.shutdownGrace)) -}}
 {{- end -}}
 {{- if $works -}}
 {{- $set = append $set (list "SIGNERT_CONCURRENCY" (int (get $v $c).concurrency)) -}}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from service.entrypoints.tasks import _SHUTDOWN_GRACE
+from service.entrypoints.http.server import _STOP_WITHIN
 from tests.helm.chart import Object, environment, of_kind, pods, secrets_of
 
 Values = Mapping[str, Any]
@@ -15,7 +15,6 @@ Policy = Callable[[Sequence[Object], Values], Iterator[str]]
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@|pin-value|BEGIN [A-Z ]*PRIVATE KEY")
 _SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|PASSPHRASE|ACCESS_KEY|_PIN")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
-_REQUESTS_END_IN = 30
 
 
 def nobody_is_root(objects: Sequence[Object], _values: Values) -> Iterator[str]:
@@ -249,9 +248,9 @@ def probes_fit(objects: Sequence[Object], values: Values) -> Iterator[str]:
                 yield f"{name} has no port for its {what}"
         if container["livenessProbe"]["httpGet"]["path"] == container["readinessProbe"]["httpGet"]["path"]:
             yield f"{name} would be ended for what is only not ready"
-        needs = _SHUTDOWN_GRACE
+        needs = int(told.get("SIGNERT_SHUTDOWN_GRACE", 0))
         if container["name"] == "http":
-            needs = _REQUESTS_END_IN + int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+            needs = _STOP_WITHIN + int(container["lifecycle"]["preStop"]["exec"]["command"][1])
         if spec["terminationGracePeriodSeconds"] < needs + 5:
             yield f"{name} is killed while it ends its work"
 

@@ -14,7 +14,7 @@ import helm_python
 import pytest
 import yaml
 
-from service.config import PREFIX, _SettingsSchema, load_settings
+from service.config import PREFIX, SECTIONS, load_settings
 from service.domain.steps import Capability
 from service.entrypoints.cli import cli
 from service.entrypoints.http import create_app
@@ -143,13 +143,13 @@ def test_the_policies_can_fail(production: list[Object]) -> None:
 
 
 def test_every_variable_is_a_setting(objects: list[Object]) -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in _SettingsSchema().fields}
+    known = {f"{PREFIX}{name.upper()}" for section in SECTIONS for name in section().fields}
     told = {variable for _, _, spec in pods(objects) for variable in environment(spec)}
     assert told <= known | _LIBRARIES | _OTHERS
 
 
 def test_every_setting_that_an_installation_may_need_can_be_given() -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in _SettingsSchema().fields}
+    known = {f"{PREFIX}{name.upper()}" for section in SECTIONS for name in section().fields}
     told = {variable for _, _, spec in pods(rendered(EVERYTHING)) for variable in environment(spec)}
     left = known - told
     assert left <= {

@@ -166,6 +166,7 @@ def test_unknown_and_unfit_values_are_refused_by_the_schema(values: dict[str, An
         ("production", {"sign": {"autoscaling": {"minReplicas": 9}}}, "minReplicas is more than maxReplicas"),
         ("production", {"store": {"webIdentity": {"enabled": True}}}, "choose one"),
         ("production", {"http": {"drainSeconds": 30}}, "35 more than http.drainSeconds"),
+        ("production", {"shutdownGrace": 60}, "10 more than shutdownGrace"),
         ("production", {"management": {"port": 8080}}, "management.port and http.port must differ"),
         ("development", {"sign": {"replicas": 2}}, "with the keys of development there is one pod that signs"),
         ("development", {"keys": {"seal": "csc:/etc/seal.toml"}}, "go together: only keys.seal is named"),
