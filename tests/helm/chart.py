@@ -80,11 +80,9 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def check(values: Mapping[str, Any], *, alone: bool = False) -> None:
-    """Raise what the schema says of the values (`ValidationError`), or the chart's own checks (`HelmRenderError`)."""
-    _schema().validate(all_values(values))
-    if alone:
-        without_schema(checks_alone=True).render(dict(values), name="trial", namespace="avtaler")
+def check(values: Mapping[str, Any]) -> None:
+    """Let the chart say whether the values go together, and no more. Raises `HelmRenderError`."""
+    without_schema(checks_alone=True).render(dict(values), name="trial", namespace="avtaler")
 
 
 def rendered(values: Mapping[str, Any], *, quickly: bool = False) -> list[Object]:
@@ -93,7 +91,7 @@ def rendered(values: Mapping[str, Any], *, quickly: bool = False) -> list[Object
     Raises `HelmError`.
     """
     if quickly:
-        check(values)
+        _schema().validate(all_values(values))
     chart = without_schema() if quickly else opened()
     made = chart.render(dict(values), name="trial", namespace="avtaler")
     found = [text for path, text in made.items() if path.endswith(".yaml")]
