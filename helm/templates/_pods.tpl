@@ -70,7 +70,7 @@ containers:
   - name: {{ .component }}
     image: {{ include "signert.image" . | quote }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-    command: [signert]
+    # No command: the image's own entry point passes signals on to signert, and buries what LibreOffice leaves behind.
     args: {{ .arguments | default (include "signert.arguments" .) }}
     env:
       {{- include "signert.environment" . | trim | nindent 6 }}

@@ -110,9 +110,13 @@ def test_settings_and_command_line(workload: Object, shared: Mapping[str, str], 
     name = workload["metadata"]["name"].removeprefix("signert-")
     assert {str(each) for each in settings.capabilities} == {name} & {"render", "sign", "deliver"}
     assert bool(settings.credentials) == (name == "sign")
-    program, command, *arguments = workload["spec"]["command"]
-    assert program == "signert"
-    cli.commands[command].make_context(command, arguments)  # raises UsageError; runs nothing
+    *program, command, rest = [*workload["spec"]["command"][:4], workload["spec"]["command"][4:]]
+    assert program == [
+        "/usr/bin/tini",
+        "--",
+        "signert",
+    ]  # nais takes this in place of the image's entry point
+    cli.commands[command].make_context(command, rest)  # raises UsageError; runs nothing
 
 
 def test_secrets_are_files_of_whom_they_are_for(workload: Object, shared: Mapping[str, str]) -> None:
