@@ -92,7 +92,7 @@ from signing.requirements import (
     check_signer,
 )
 from signing.revocation import EvidenceCollector
-from signing.timestamps import AuthorityState, TimestampClient, TimestampToken
+from signing.timestamps import AuthorityState, TimestampAttempt, TimestampClient, TimestampToken
 from signing.tokens import TimestampSource
 from signing.trust import TIMESTAMPS, TrustStore
 from signing.validate import validate
@@ -144,6 +144,7 @@ __all__ = [
     "SignerRequirement",
     "SigningError",
     "StaleSignature",
+    "TimestampAttempt",
     "TimestampClient",
     "TimestampSource",
     "TimestampToken",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 import requests
 from asn1crypto import algos, cms, core, tsp, x509
@@ -30,7 +30,14 @@ from signing.errors import CredentialError, NotTrusted, SigningError, TimestampT
 from signing.http import NotReceived, open_session, received, shown_address, time_limit
 from signing.trust import TrustStore
 
-__all__ = ["MAX_TOKEN_BYTES", "TOKEN_ALLOWANCE", "AuthorityState", "TimestampClient", "TimestampToken"]
+__all__ = [
+    "MAX_TOKEN_BYTES",
+    "TOKEN_ALLOWANCE",
+    "AuthorityState",
+    "TimestampAttempt",
+    "TimestampClient",
+    "TimestampToken",
+]
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +79,20 @@ class AuthorityState:
     failures: int
 
 
+@dataclass(frozen=True)
+class TimestampAttempt:
+    """One authority was asked: `url` without user and query, `seconds` that it took, and what came of it.
+
+    `state` is its breaker's afterwards; `goes_on` says that the next authority is asked, if there is one.
+    """
+
+    url: str
+    outcome: Literal["token", "failed", "refused"]
+    seconds: float
+    state: BreakerState
+    goes_on: bool
+
+
 class _Refused(Exception):
     """Why one authority's answer is not used. `at_fault` is false where the authority works as it should."""
 
@@ -110,7 +131,7 @@ class TimestampClient:
 
     One authority has `timeout` seconds, all of them together `budget`. With `policy` (an object identifier) it is asked
     for, and a token under another is refused. `rule` says when an authority is passed over. `clock` is what a token's
-    time is held against; `monotonic` gives seconds, for the budget and the rests.
+    time is held against; `monotonic` gives seconds, for the budget and the rests. `on_attempt` is told of each try.
     """
 
     def __init__(
@@ -126,6 +147,7 @@ class TimestampClient:
         session: requests.Session | None = None,
         clock: Callable[[], datetime] = _now,
         monotonic: Callable[[], float] = time.monotonic,
+        on_attempt: Callable[[TimestampAttempt], None] = lambda _attempt: None,
     ) -> None:
         if not urls:
             raise SigningError("no time-stamping authority is configured", remedy="name at least one")
@@ -139,6 +161,7 @@ class TimestampClient:
         self._session = session or open_session()
         self._clock = clock
         self._monotonic = monotonic
+        self._on_attempt = on_attempt
         self._lock = Lock()
         self._largest = 0
 
@@ -176,17 +199,21 @@ class TimestampClient:
                     " several times"
                 )
                 continue
+            began = self._monotonic()
             try:
                 token = self._ask(authority.url, digest, algorithm, seconds)
             except _Refused as refusal:
                 self._note_failure(authority, refusal)
+                self._tell(authority, "failed" if refusal.at_fault else "refused", began, goes_on=True)
                 refusals.append(f"{authority.shown}: {refusal}")
                 continue
             except BaseException:
                 authority.breaker.left()
                 raise
             self._note_token(authority, token)
-            if room is None or len(token.encoded) <= room:
+            fits = room is None or len(token.encoded) <= room
+            self._tell(authority, "token", began, goes_on=not fits)
+            if fits:
                 return token
             needed.append(len(token.encoded))
             refusals.append(f"{authority.shown}: the token is {needed[-1]} bytes, {room} are free")
@@ -203,6 +230,20 @@ class TimestampClient:
     def close(self) -> None:
         """Close the connections kept."""
         self._session.close()
+
+    def _tell(
+        self,
+        authority: _Authority,
+        outcome: Literal["token", "failed", "refused"],
+        began: float,
+        *,
+        goes_on: bool,
+    ) -> None:
+        seconds, last = self._monotonic() - began, authority is self._authorities[-1]
+        told = TimestampAttempt(
+            authority.shown, outcome, seconds, authority.breaker.state, goes_on and not last
+        )
+        self._on_attempt(told)
 
     def _note_token(self, authority: _Authority, token: TimestampToken) -> None:
         authority.breaker.succeeded()

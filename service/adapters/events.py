@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,13 @@ _REFUSALS = (AccessRefused, NotAllowed, PreconditionFailed)
 class EventPublisher:
     """Publishes events on a broker that kombu can reach (`amqp://`, `redis://`, `redis+socket://`, …).
 
-    Messages are persistent, and RabbitMQ confirms each of them. Safe for threads and over fork.
+    Messages are persistent, and RabbitMQ confirms each of them. Safe for threads and over fork. `trace_headers` gives
+    what goes along as headers, so that a receiver can go on with the trace.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, trace_headers: Callable[[], Mapping[str, str]] = dict) -> None:
         self._broker = broker
+        self._trace_headers = trace_headers
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._connection: Connection | None = None
@@ -65,7 +67,7 @@ class EventPublisher:
                     time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
                 connection = self._connect()
                 try:
-                    _send(connection, self._broker.event_queue(), event, body)
+                    _send(connection, self._broker.event_queue(), event, body, self._trace_headers())
                 except _REFUSALS as error:
                     self._drop()
                     raise ConfigurationError(
@@ -164,7 +166,9 @@ def _failures(connection: Connection) -> tuple[type[Exception], ...]:
     )
 
 
-def _send(connection: Connection, queue: Queue, event: Mapping[str, object], body: str) -> None:
+def _send(
+    connection: Connection, queue: Queue, event: Mapping[str, object], body: str, headers: Mapping[str, str]
+) -> None:
     connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=_CONNECT_LIMIT)
     if connection.transport.driver_type == "amqp":
         # py-amqp has no time limit of its own for most answers.
@@ -181,6 +185,7 @@ def _send(connection: Connection, queue: Queue, event: Mapping[str, object], bod
         content_encoding="utf-8",
         delivery_mode="persistent",
         message_id=str(event["id"]),
+        headers=dict(headers),
         confirm_timeout=_ANSWER_LIMIT,
     )
 

@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -96,11 +97,18 @@ class Office:
 
     Raises, where LibreOffice is needed: `ConfigurationError` when it or its Python is not installed,
     `RenderTimeout` and `RenderFailed` (both retryable; the next call starts a fresh instance), and
-    `UnreadableDocument` (not retryable).
+    `UnreadableDocument` (not retryable). `on_start` is told of each start: `first`, `recycled`, `replaced` or `again`.
     """
 
-    def __init__(self, settings: OfficeSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: OfficeSettings | None = None,
+        *,
+        on_start: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
         self.settings = settings or OfficeSettings()
+        self._on_start = on_start
+        self._reason = "first"
         self._lock = threading.Lock()
         self._instance: _Instance | None = None
         _offices.add(self)
@@ -137,7 +145,7 @@ class Office:
                 raise
             finally:
                 if self._instance and self._instance.is_spent():
-                    self._discard()
+                    self._discard("recycled")
 
     def close(self) -> None:
         """End LibreOffice and remove its folder. A later call starts a new one."""
@@ -162,23 +170,25 @@ class Office:
 
     def _started(self, command: tuple[str, ...]) -> _Instance:
         try:
+            self._on_start(self._reason)
             try:
                 return _Instance(self.settings, command)
             except (RenderFailed, RenderTimeout) as error:
                 log.warning("LibreOffice is started once more: %s", error.message)
+                self._on_start("again")
                 return _Instance(self.settings, command)
         except OSError as error:
             raise _no_room(error) from error
 
-    def _discard(self) -> None:
-        instance, self._instance = self._instance, None
+    def _discard(self, reason: str = "replaced") -> None:
+        instance, self._instance, self._reason = self._instance, None, reason
         if instance:
             instance.end()
 
     def _forget(self) -> None:
         """After a fork, in the child: the instance is the parent's."""
         self._lock = threading.Lock()
-        instance, self._instance = self._instance, None
+        instance, self._instance, self._reason = self._instance, None, "first"
         if instance:
             instance.forget()
 

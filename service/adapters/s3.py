@@ -80,7 +80,7 @@ class S3Store:
 
     `endpoint` and `region` default to what AWS's own variables and profiles say; an endpoint given here is
     addressed by path. `read_timeout` in seconds is how long the store may be silent, `attempts` how often one
-    request is sent that has no clear answer.
+    request is sent that has no clear answer; `on_retry` is told what was asked for, each time that it is sent again.
     """
 
     def __init__(
@@ -93,11 +93,13 @@ class S3Store:
         lock: LockMode | None = None,
         read_timeout: float = 20.0,
         attempts: int = 4,
+        on_retry: Callable[[str], None] = lambda _doing: None,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._connection = (endpoint, region, read_timeout)
         self._attempts = attempts
+        self._on_retry = on_retry
         self._lock = lock
 
     def __repr__(self) -> str:
@@ -418,6 +420,7 @@ class S3Store:
                         self._attempts,
                         _name(exc),
                     )
+                    self._on_retry(doing)
                     time.sleep(random.uniform(0.5, 1) * _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311
                     continue
                 error = _as_error(exc, doing, key)

@@ -23,6 +23,13 @@ from service.bootstrap.documents import (
 from service.bootstrap.keys import open_trust, read_certificates, sign_command
 from service.bootstrap.people import needed_pseudonyms, open_login, open_pseudonyms, open_tokens, session_keys
 from service.bootstrap.services import open_services
+from service.bootstrap.signals import (
+    Telemetry,
+    metrics_exposition,
+    metrics_folder,
+    open_telemetry,
+    trace_ids,
+)
 from service.bootstrap.stores import (
     check_store,
     event_file,
@@ -43,11 +50,14 @@ from service.bootstrap.templates import (
 )
 
 __all__ = [
+    "Telemetry",
     "check_store",
     "compare_pages",
     "compare_templates",
     "event_file",
     "event_publisher",
+    "metrics_exposition",
+    "metrics_folder",
     "needed_pseudonyms",
     "open_broker",
     "open_catalogue",
@@ -59,6 +69,7 @@ __all__ = [
     "open_pseudonyms",
     "open_services",
     "open_store",
+    "open_telemetry",
     "open_tokens",
     "open_trust",
     "open_workshop",
@@ -71,4 +82,5 @@ __all__ = [
     "sign_command",
     "start_template",
     "system_clock",
+    "trace_ids",
 ]

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from service.bootstrap.stores import system_clock
 from service.config import Settings
 from service.domain.agreement import SEAL, KeyPlace
+from service.domain.ports import Signals
+from service.domain.signals import SILENT, TIMESTAMP_RESTS, TIMESTAMP_RETRIES, TIMESTAMP_TIME
 
 if TYPE_CHECKING:
     from service.pipeline.senders import SenderPolicy
     from service.pipeline.services import Keys
-    from signing import Credential, TrustStore
+    from signing import Credential, TimestampAttempt, TrustStore
 
 __all__ = ["open_keys", "open_trust", "read_certificates", "sender_policy", "sign_command"]
 
@@ -50,7 +52,7 @@ def open_trust(settings: Settings, paths: Sequence[Path] = ()) -> TrustStore:
     return TrustStore.from_lists(lists).accepting(algorithms)
 
 
-def open_keys(settings: Settings, stack: contextlib.ExitStack) -> Keys:
+def open_keys(settings: Settings, stack: contextlib.ExitStack, signals: Signals = SILENT) -> Keys:
     """What makes signatures; connections and the development PKI are closed with the stack."""
     from service.pipeline.services import Keys
     from signing import EvidenceCollector, TimestampClient, open_credential
@@ -68,10 +70,18 @@ def open_keys(settings: Settings, stack: contextlib.ExitStack) -> Keys:
     def credential(field: str) -> Credential | None:
         return open_credential(addresses[field]) if field in addresses else None
 
+    def asked(attempt: TimestampAttempt) -> None:
+        signals.observe(TIMESTAMP_TIME, attempt.seconds, attempt.url, attempt.outcome)
+        signals.set(TIMESTAMP_RESTS, float(attempt.state == "open"), attempt.url)
+        if attempt.goes_on:
+            signals.count(TIMESTAMP_RETRIES, attempt.url)
+
     return Keys(
         credential=credential,
         timestamps=stack.enter_context(
-            contextlib.closing(TimestampClient(tsa, trust=trust, policy=settings.tsa_policy))
+            contextlib.closing(
+                TimestampClient(tsa, trust=trust, policy=settings.tsa_policy, on_attempt=asked)
+            )
         ),
         evidence=stack.enter_context(
             contextlib.closing(EvidenceCollector(max_age=settings.revocation_max_age))

@@ -13,7 +13,8 @@ from service.bootstrap.stores import open_store, system_clock
 from service.bootstrap.templates import open_catalogue, typesetting
 from service.config import Settings
 from service.domain.paper import ScanFault
-from service.domain.ports import Publisher
+from service.domain.ports import Publisher, Signals
+from service.domain.signals import SILENT
 from service.domain.steps import Capability
 from service.errors import ConfigurationError
 
@@ -50,7 +51,9 @@ def _mailer(settings: Settings) -> Mailer:
 
 
 @contextlib.contextmanager
-def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOver) -> Iterator[Services]:
+def open_services(
+    settings: Settings, *, publisher: Publisher, hand_over: HandOver, signals: Signals = SILENT
+) -> Iterator[Services]:
     """The pipeline's services. LibreOffice, keys and the development PKI are opened when first needed.
 
     Everything that was opened is closed with the context. Raises `ConfigurationError`.
@@ -60,13 +63,15 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
     with contextlib.ExitStack() as stack:
         can = settings.capabilities
         yield Services(
-            store=open_store(settings),
+            store=open_store(settings, signals),
             clock=system_clock(),
             publisher=publisher,
             templates=open_catalogue(settings),
             hand_over=hand_over,
-            open_typesetting=(lambda: typesetting(settings, stack)) if Capability.RENDER in can else None,
-            open_keys=(lambda: open_keys(settings, stack)) if Capability.SIGN in can else None,
+            open_typesetting=(lambda: typesetting(settings, stack, signals))
+            if Capability.RENDER in can
+            else None,
+            open_keys=(lambda: open_keys(settings, stack, signals)) if Capability.SIGN in can else None,
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
             senders=sender_policy(settings),
             sign_automatically=settings.approval == "automatic",
@@ -79,4 +84,5 @@ def open_services(settings: Settings, *, publisher: Publisher, hand_over: HandOv
             open_mailer=(lambda: _mailer(settings)) if Capability.DELIVER in can else None,
             abandoned_after=timedelta(seconds=settings.abandoned_after),
             revocation_grace=settings.revocation_grace,
+            signals=signals,
         )

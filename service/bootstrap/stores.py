@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from service.adapters.directory import DirectoryStore
 from service.config import S3Location, Settings
-from service.domain.ports import Clock, ObjectStore, Publisher
+from service.domain.ports import Clock, ObjectStore, Publisher, Signals
+from service.domain.signals import SILENT, STORE_RETRIES
 from service.transport import Broker
 
 if TYPE_CHECKING:
@@ -27,10 +28,18 @@ def system_clock() -> Clock:
     return _SystemClock()
 
 
-def open_store(settings: Settings) -> ObjectStore:
-    return (
-        _open_s3(settings.store) if isinstance(settings.store, S3Location) else DirectoryStore(settings.store)
+def open_store(settings: Settings, signals: Signals = SILENT) -> ObjectStore:
+    """The settings' store; with `signals`, its answers are timed and its errors counted."""
+    store: ObjectStore = (
+        _open_s3(settings.store, signals)
+        if isinstance(settings.store, S3Location)
+        else DirectoryStore(settings.store)
     )
+    if signals is SILENT:
+        return store
+    from service.adapters.observed import ObservedStore
+
+    return ObservedStore(store, signals)
 
 
 def check_store(settings: Settings) -> None:
@@ -42,10 +51,17 @@ def check_store(settings: Settings) -> None:
         _open_s3(settings.store).check()
 
 
-def _open_s3(place: S3Location) -> S3Store:
+def _open_s3(place: S3Location, signals: Signals = SILENT) -> S3Store:
     from service.adapters.s3 import S3Store
 
-    return S3Store(place.bucket, place.prefix, endpoint=place.endpoint, region=place.region, lock=place.lock)
+    return S3Store(
+        place.bucket,
+        place.prefix,
+        endpoint=place.endpoint,
+        region=place.region,
+        lock=place.lock,
+        on_retry=lambda doing: signals.count(STORE_RETRIES, doing),
+    )
 
 
 @contextlib.contextmanager
@@ -68,10 +84,11 @@ def event_file(settings: Settings) -> Publisher:
 
 
 @contextlib.contextmanager
-def event_publisher(broker: Broker) -> Iterator[Publisher]:
+def event_publisher(broker: Broker, signals: Signals = SILENT) -> Iterator[Publisher]:
+    """Where events go, each in the trace of the work that it tells of."""
     from service.adapters.events import EventPublisher
 
-    publisher = EventPublisher(broker)
+    publisher = EventPublisher(broker, trace_headers=signals.trace_headers)
     try:
         yield publisher
     finally:

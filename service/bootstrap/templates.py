@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from service.bootstrap.stores import system_clock
 from service.config import Settings
+from service.domain.ports import Signals
+from service.domain.signals import OFFICE_STARTS, SILENT
 from service.domain.template import Template
 from service.domain.template_diff import Change, WordVersion
 
@@ -106,7 +108,7 @@ def compare_templates(
     return workshop.compare(name, old, new, read=read, language=language)
 
 
-def typesetting(settings: Settings, stack: contextlib.ExitStack) -> Typesetting:
+def typesetting(settings: Settings, stack: contextlib.ExitStack, signals: Signals = SILENT) -> Typesetting:
     """What turns data into a PDF; LibreOffice is ended with the stack."""
     from service.adapters import docx, pdf
     from service.adapters.office import Office, OfficeSettings
@@ -117,6 +119,7 @@ def typesetting(settings: Settings, stack: contextlib.ExitStack) -> Typesetting:
             soffice=settings.soffice,
             uno_python=settings.uno_python,
             timeout_seconds=settings.render_timeout,
-        )
+        ),
+        on_start=lambda reason: signals.count(OFFICE_STARTS, reason),
     )
     return Typesetting(fill=docx.fill, own_text=docx.own_text, office=stack.enter_context(office), pdf=pdf)

@@ -6,9 +6,12 @@ Contracts are in the docstrings; `tests/contract/` holds every implementation to
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+
+from service.domain.signals import Metric
 
 
 class ObjectStore(Protocol):
@@ -97,6 +100,31 @@ class Publisher(Protocol):
         The same event may be published more than once; its `id` does not change.
         Raises `SignertError` (retryable) when the broker cannot take it.
         """
+
+
+class Signals(Protocol):
+    """Who is told how the work goes: measures and traces. Never raises, and costs next to nothing.
+
+    Labels and attributes have no personal data. Metrics are those of `service.domain.signals`.
+    """
+
+    def count(self, metric: Metric, *labels: str, amount: float = 1) -> None:
+        """Add to a counter."""
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """One value of a histogram."""
+
+    def set(self, metric: Metric, value: float, *labels: str) -> None:
+        """This process's value of a gauge; the largest of the living processes is shown."""
+
+    def replace(self, figures: Mapping[Metric, Mapping[tuple[str, ...], float]]) -> None:
+        """All values of these gauges, by their labels, for all processes: whoever told them last is right."""
+
+    def span(self, name: str, **attributes: str | int) -> AbstractContextManager[None]:
+        """A part of the present trace, as long as the context."""
+
+    def trace_headers(self) -> dict[str, str]:
+        """What a message takes along so that its receiver goes on with the present trace; `{}` where there is none."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.worker.consumer import Consumer
+from celery.worker.state import reserved_requests
 
+from service.entrypoints.heartbeat import BEAT
 from service.errors import CommandRejected, FieldError, SignertError
 from service.pipeline.quarantine import reject
 from service.pipeline.sweep import park_abandoned
@@ -73,6 +75,23 @@ class BeatWatch(bootsteps.StartStopStep):  # type: ignore[misc]
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Tells, while this worker is connected, that its loop turns (see `heartbeat`)."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        consumer.app.signert_heart.connected()
+        self._beat = consumer.timer.call_repeatedly(BEAT, self._turn, (consumer,))
+
+    def stop(self, consumer: Any) -> None:
+        consumer.app.signert_heart.disconnected()
+        self._beat.cancel()
+
+    def _turn(self, consumer: Any) -> None:
+        consumer.app.signert_heart.turn(busy=bool(reserved_requests))
+
+
 class GuardedConsumer(Consumer):  # type: ignore[misc]
     """Celery's consumer with a guard before each message."""
 
@@ -82,6 +101,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
             *(s for s in Consumer.Blueprint.default_steps if not s.endswith(":DelayedDelivery")),
             Topology,
             BeatWatch,
+            Heartbeat,
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -92,6 +112,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
         handle = super().create_task_handler(*args, **kwargs)
 
         def guarded(message: Any) -> None:
+            self.app.signert_heart.received()
             try:
                 fault = _unreadable(self.app, message)
             except Exception as exc:  # noqa: BLE001 (whatever a message makes the decoders raise)
@@ -154,7 +175,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
         """Stop working on a message that nobody has survived."""
         name = message.headers["task"].removeprefix(COMMAND_PREFIX)
         kwargs = message.decode()[1]
-        log.error("task=%s id=%s delivered too often", name, message.headers["id"])
+        log.error("task=%s id=%s delivered too often", name, _shown(message))
 
         def put_aside() -> None:
             services = self.app.signert_services()
@@ -169,15 +190,19 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]
 
         self._settle(message, put_aside)
 
-    def _settle(self, message: Any, keep: Callable[[], object]) -> None:
+    def _settle(self, message: Any, keep: Callable[[], object], first: bool = True) -> None:
         """Acknowledge `message` once `keep` is done. Until then it stays unacknowledged: the broker has it."""
         try:
             keep()
         except SignertError as exc:
             log.error("message not kept: code=%s retry_in=%ds", exc.code, RETRY_AFTER)  # noqa: TRY400
-            self.timer.call_after(RETRY_AFTER, self._settle, (message, keep))
+            if first:
+                self.app.signert_heart.keep(+1)
+            self.timer.call_after(RETRY_AFTER, self._settle, (message, keep, False))
             return
-        log.warning("message kept in quarantine: id=%s", (message.headers or {}).get("id"))
+        if not first:
+            self.app.signert_heart.keep(-1)
+        log.warning("message kept in quarantine: id=%s", _shown(message))
         message.ack_log_error(log, (OSError, *self.connection_errors))
 
 
@@ -231,6 +256,12 @@ def _is_ours(task: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
         ids = [kwargs.get("agreement_id"), kwargs.get("run")]
         return not args and len(kwargs) == 2 and all(isinstance(i, str) and _UUID.fullmatch(i) for i in ids)
     return task != SWEEP or not (args or kwargs)
+
+
+def _shown(message: Any) -> str:
+    """The message's id for the log: a sender may have put anything there."""
+    given = (message.headers or {}).get("id")
+    return given if isinstance(given, str) and _UUID.fullmatch(given) else "(none that is a UUID)"
 
 
 def _as_json(message: Any) -> dict[str, Any]:

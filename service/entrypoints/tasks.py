@@ -12,29 +12,38 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
+import celery.apps.worker as celery_worker
+from billiard import current_process
 from celery import Celery, Task
 from celery.exceptions import Reject
 from celery.platforms import set_pdeathsig
 from celery.signals import (
     beat_embedded_init,
     setup_logging,
+    task_prerun,
     worker_process_init,
     worker_process_shutdown,
     worker_shutting_down,
 )
 from kombu.exceptions import OperationalError
 
-from service.bootstrap import check_store, event_publisher, open_broker, open_services
+from service.bootstrap import Telemetry, check_store, event_publisher, open_broker, open_services
 from service.config import Settings
 from service.domain.agreement import SEAL
+from service.domain.signals import QUEUE_WAIT, about
 from service.domain.steps import Capability
 from service.entrypoints.consumer import COMMAND_PREFIX, DRIVE, SWEEP
+from service.entrypoints.heartbeat import Heart, Inquiry, Readiness, watch
+from service.entrypoints.management import serve_management
+from service.entrypoints.metrics import queue_lengths, telemetry
+from service.entrypoints.output import log_line
 from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
 from service.pipeline.doctor import Said
 from service.pipeline.drive import drive, unforeseen
@@ -43,8 +52,8 @@ from service.pipeline.quarantine import reject
 from service.pipeline.services import Services
 from service.pipeline.sweep import sweep, take_up
 from service.pipeline.work import Marker, marker_key
-from service.schemas import COMMAND_SCHEMAS
-from service.transport import RETRY_AFTER, Broker
+from service.schemas import COMMAND_SCHEMAS, valid_command_id
+from service.transport import DEAD_LETTERS, EVENTS, RETRY_AFTER, Broker
 from signing import SigningError
 
 __all__ = ["Sweeping", "make_app", "open_connected_services", "run_worker", "send_command"]
@@ -56,9 +65,9 @@ TICKS = "signert.ticks"
 _SWEEP_INTERVAL = 30.0
 _CHECK_SECONDS = 5.0
 _UNFORESEEN_TRIES = 5
-_SHUTDOWN_GRACE = 25.0
 _OBJECTS_TO_COLLECT = 20_000
-"""Seconds that work under way has to end after SIGTERM; Kubernetes kills after 30."""
+_LAST_RESORT = 3.0
+"""Seconds after the grace period after which a worker that still has not ended is ended."""
 
 
 def _queue_of(capability: Capability) -> str:
@@ -70,6 +79,8 @@ def make_app(broker: Broker, settings: Settings) -> Celery:
     app = Celery("signert", broker=broker.url, set_as_current=False)
     app.signert_broker = broker
     app.signert_queues = (COMMANDS, *map(_queue_of, Capability))
+    app.signert_telemetry = Telemetry()
+    app.signert_heart = Heart(settings.stalled_after, Readiness())
     interval = min(_SWEEP_INTERVAL, settings.abandoned_after / 2)
     app.conf.update(
         broker_transport_options=broker.transport_options,
@@ -107,8 +118,11 @@ def send_command(app: Celery, name: str, payload: Mapping[str, Any], *, signatur
 
 
 def _send(app: Celery, task: str, kwargs: Mapping[str, Any], queue: str) -> None:
+    telling: Telemetry = app.signert_telemetry
     try:
-        app.send_task(task, kwargs=kwargs, queue=queue)
+        with telling.span(f"send {task}", task=task):
+            headers = {"sent_at": time.time(), **telling.trace_headers()}
+            app.send_task(task, kwargs=kwargs, queue=queue, headers=headers)
     except OperationalError as exc:
         raise BrokerUnavailable(
             "the broker does not take messages", remedy="Check SIGNERT_BROKER and that the broker runs."
@@ -148,11 +162,19 @@ def hand_over(app: Celery, capability: Capability, agreement_id: str, run: str) 
 @contextlib.contextmanager
 def open_connected_services(settings: Settings, app: Celery) -> Iterator[Services]:
     """The pipeline's services, publishing and handing over through the application's broker."""
+    signals: Telemetry = app.signert_telemetry
     with (
-        event_publisher(app.signert_broker) as publisher,
-        open_services(settings, publisher=publisher, hand_over=partial(hand_over, app)) as services,
+        event_publisher(app.signert_broker, signals) as publisher,
+        open_services(
+            settings, publisher=publisher, hand_over=partial(hand_over, app), signals=signals
+        ) as services,
     ):
         yield services
+
+
+def _place() -> int:
+    """This process's place in the worker's pool."""
+    return getattr(current_process(), "index", 0)
 
 
 class Runtime:
@@ -173,20 +195,31 @@ class Runtime:
 
     def warm_up(self) -> None:
         """Start LibreOffice and load the keys before the first command comes."""
-        services = self.services()
+        services, needs = self.services(), ""
+        readiness, place = self._app.signert_heart.readiness, _place()
         try:
             if Capability.RENDER in services.capabilities:
+                needs = "office"
                 services.typesetting.office.start()
             if Capability.SIGN in services.capabilities:
+                needs = "keys"
                 services.keys.credential(SEAL)
         except (SignertError, SigningError) as exc:
             # Not fatal: the first agreement that needs it is parked with the reason.
             log.warning("not ready: code=%s %s %s", exc.code, exc.message, exc.remedy)
+            readiness.tell(place, needs)
+        else:
+            readiness.tell(place, None)
         # What is loaded by now stays, and an agreement makes millions of objects that are no part of a cycle: looking
         # through them every 700 was a tenth of its time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_OBJECTS_TO_COLLECT)
+
+    def warm_up_again(self) -> None:
+        """Where that failed, look whether it is mended: before a task, which needs it."""
+        if self._app.signert_heart.readiness.failed(_place()):
+            self.warm_up()
 
     def close(self) -> None:
         if self._pid == os.getpid():
@@ -200,28 +233,34 @@ def register(app: Celery, runtime: Runtime) -> None:
 
     def command(name: str) -> Callable[..., None]:
         def take(task: Task, *args: Any, **kwargs: Any) -> None:
-            with _retried(task, lambda error: _refuse(runtime.services(), name, kwargs, error)):
+            with (
+                _told(task, command=valid_command_id(kwargs.get("command"))),
+                _retried(task, lambda error: _refuse(runtime.services(), name, kwargs, error)),
+            ):
                 take_in(runtime.services(), name, args, kwargs)
 
         return take
 
     def drive_on(task: Task, agreement_id: str, run: str) -> None:
-        with _retried(task):
+        with _told(task, agreement=agreement_id), _retried(task):
             drive_agreement(runtime.services(), agreement_id, run)
 
     def hand_on(marker: Marker) -> None:
         _send(app, DRIVE, {"agreement_id": marker.agreement_id, "run": marker.run}, COMMANDS)
 
-    def sweep_all(_task: Task) -> None:
-        for swept in sweep(runtime.services(), hand_on=hand_on):
-            log.info("swept what=%s id=%s code=%s", swept.what, swept.id, swept.code)
+    def sweep_all(task: Task) -> None:
+        with _told(task):
+            for swept in sweep(runtime.services(), hand_on=hand_on):
+                log.info("swept what=%s id=%s code=%s", swept.what, swept.id, swept.code)
 
     tasks = {f"{COMMAND_PREFIX}{name}": command(name) for name in COMMAND_SCHEMAS}
     for name, function in {**tasks, DRIVE: drive_on, SWEEP: sweep_all}.items():
         app.task(name=name, bind=True, max_retries=None)(function)
 
     worker_process_init.connect(lambda **_: runtime.warm_up(), weak=False)
+    task_prerun.connect(lambda **_: runtime.warm_up_again(), weak=False)
     worker_process_shutdown.connect(lambda **_: runtime.close(), weak=False)
+    worker_process_shutdown.connect(lambda **_: app.signert_telemetry.close(), weak=False)
 
 
 def take_in(services: Services, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -237,8 +276,9 @@ def take_in(services: Services, name: str, args: tuple[Any, ...], kwargs: Mappin
     except CommandRejected as exc:
         _refuse(services, name, kwargs, exc)
         return
-    outcome = drive(services, marker)
-    log.info("drove agreement=%s rest=%s", marker.agreement_id, outcome.rest)
+    with about(agreement=marker.agreement_id):
+        outcome = drive(services, marker)
+        log.info("drove agreement=%s rest=%s", marker.agreement_id, outcome.rest)
 
 
 def _refuse(services: Services, name: str, kwargs: Mapping[str, Any], error: CommandRejected) -> None:
@@ -258,11 +298,26 @@ def drive_agreement(services: Services, agreement_id: str, run: str) -> None:
 
 
 @contextlib.contextmanager
+def _told(task: Task, **known: str | None) -> Iterator[None]:
+    """The work on one message: its trace goes on, its log lines say what it is about, and how long it waited."""
+    telling: Telemetry = task.app.signert_telemetry
+    name, sent_at = task.name.removeprefix(COMMAND_PREFIX), task.request.get("sent_at")
+    if isinstance(sent_at, float):
+        telling.observe(QUEUE_WAIT, max(0.0, time.time() - sent_at), name)
+    headers = {"traceparent": task.request.get("traceparent")}
+    with about(task=name, **known), telling.received(f"task {name}", headers, task=name):
+        yield
+
+
+@contextlib.contextmanager
 def _retried(task: Task, give_up: Callable[[CommandRejected], None] | None = None) -> Iterator[None]:
     """Try the task again a little later, whatever went wrong: a message is never dropped for our own faults.
 
     After some tries that ended in an error nobody foresaw, `give_up` is told, to keep the command where a person looks.
+    A worker that was told to stop begins nothing more: what it has fetched goes back to the broker.
     """
+    if task.app.signert_heart.readiness.stopping:
+        raise Reject("this worker ends", requeue=True)
     try:
         yield
     except Exception as exc:  # noqa: BLE001 (see above)
@@ -277,11 +332,12 @@ def _retried(task: Task, give_up: Callable[[CommandRejected], None] | None = Non
 
 def _try_later(task: Task) -> None:
     broker: Broker = task.app.signert_broker
+    headers = task.app.signert_telemetry.trace_headers()
     try:
         if broker.is_amqp:
             queue = task.request.delivery_info["routing_key"]
-            raise task.retry(countdown=0, queue=broker.retry_queue(queue))
-        raise task.retry(countdown=RETRY_AFTER)
+            raise task.retry(countdown=0, queue=broker.retry_queue(queue), headers=headers)
+        raise task.retry(countdown=RETRY_AFTER, headers=headers)
     except Reject as exc:  # it could not be sent anew: leave this one with the broker
         raise Reject(exc.reason, requeue=True) from None
 
@@ -306,14 +362,21 @@ def _end_with(worker: int) -> None:
         os._exit(1)
 
 
-def _bounded_shutdown(**_: object) -> None:
+def _bounded_shutdown(grace: float) -> None:
     """Let what is under way end, but not for ever: after a while it is cancelled, and the broker has it again.
 
-    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done.
+    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done. Should even cancelling
+    hang, on a connection that is dead and does not know it, the process ends: what it held is delivered again.
     """
-    timer = threading.Timer(_SHUTDOWN_GRACE, os.kill, (os.getpid(), signal.SIGQUIT))
-    timer.daemon = True
-    timer.start()
+
+    def end() -> None:
+        log.error("the worker did not end in time; what it worked on is given to another")
+        os._exit(1)
+
+    for seconds, act in ((grace, partial(os.kill, os.getpid(), signal.SIGQUIT)), (grace + _LAST_RESORT, end)):
+        timer = threading.Timer(seconds, act)
+        timer.daemon = True
+        timer.start()
 
 
 class Sweeping(StrEnum):
@@ -324,6 +387,23 @@ class Sweeping(StrEnum):
     """It takes no commands and does no steps; what it finds goes on the queue."""
     NO = "no"
     """Another worker does."""
+
+
+def _every_queue(app: Celery) -> list[str]:
+    """The queues whose lengths are told."""
+    broker: Broker = app.signert_broker
+    names = [*app.signert_queues, EVENTS]
+    return [*names, *(f"{q}.retry" for q in app.signert_queues), DEAD_LETTERS] if broker.is_amqp else names
+
+
+def _say_in_the_log() -> None:
+    """Have Celery's farewell, which it writes past the log, be a line of it."""
+
+    def say(message: str, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, f"{log_line(message, 'celery.worker')}\n".encode())
+
+    celery_worker.safe_say = say
 
 
 def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Sweeping = Sweeping.ALSO) -> None:
@@ -338,24 +418,49 @@ def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Swee
     runtime = Runtime(app, settings)
     register(app, runtime)
     setup_logging.connect(_keep_the_log, weak=False)
-    worker_shutting_down.connect(_bounded_shutdown, weak=False)
+    _say_in_the_log()
     sweeps = sweeping is not Sweeping.NO
     queues = [*map(_queue_of, sorted(settings.capabilities)), *([TICKS] if sweeps else [])]
     if sweeping is not Sweeping.ONLY:
         queues.insert(0, COMMANDS)
+    heart: Heart = app.signert_heart
+
+    def shutting_down(how: str, **_: object) -> None:
+        heart.stop()
+        if how == "Warm":
+            _bounded_shutdown(settings.shutdown_grace)
+
+    worker_shutting_down.connect(shutting_down, weak=False)
+    arguments = [
+        "--quiet",
+        "worker",
+        *(["--beat"] if sweeps else []),
+        "--without-mingle",
+        "--without-gossip",
+        # Celery's own heartbeat is an event that its loop publishes and waits to be confirmed, however long that takes:
+        # a broker that takes no messages for a while (RabbitMQ out of memory) would stop this worker from consuming.
+        "--without-heartbeat",
+        "--loglevel",
+        loglevel,
+        "--queues",
+        ",".join(queues),
+    ]
     try:
-        app.worker_main(
-            [
-                "--quiet",
-                "worker",
-                *(["--beat"] if sweeps else []),
-                "--without-mingle",
-                "--without-gossip",
-                "--loglevel",
-                loglevel,
-                "--queues",
-                ",".join(queues),
-            ]
-        )
+        with (
+            telemetry(settings, "worker") as opened,
+            serve_management(
+                settings,
+                {
+                    "/livez": heart.livez,
+                    "/readyz": heart.readyz,
+                    **opened.routes(queue_lengths(app.signert_broker, _every_queue(app))),
+                },
+            ),
+            watch(heart, Inquiry(app.signert_broker, queues))
+            if settings.management_port
+            else contextlib.nullcontext(),
+        ):
+            app.signert_telemetry = opened.signals
+            app.worker_main(arguments)
     finally:
         runtime.close()

@@ -8,6 +8,7 @@ the log anew and go on from there.
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from service.domain import moves
 from service.domain.agreement import Agreement
 from service.domain.folding import advance, fold
 from service.domain.log import Draft, Entry, timestamp
+from service.domain.signals import PARKINGS, STEPS
 from service.domain.steps import UPKEEP, Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
 from service.pipeline import (
@@ -209,6 +211,7 @@ def _park(
     known = exc if isinstance(exc, (SignertError, SigningError)) else unforeseen(exc)
     parked = _parked(marker, doing, known, services.clock.now(), retry)
     services.workbook.save(replace(marker, parked=parked, handed_on=0))
+    services.signals.count(PARKINGS, _kind(parked.step), parked.code)
     log.warning(
         "parked agreement=%s step=%s code=%s attempts=%d retry_at=%s",
         marker.agreement_id, parked.step, parked.code, parked.attempts, parked.retry_at,
@@ -226,13 +229,24 @@ def _index(services: Services, agreement: Agreement) -> None:
 
 def _attempt(services: Services, agreement: Agreement, step: Step) -> Draft:
     log.info("step agreement=%s version=%d step=%s", agreement.id, agreement.current.number, step)
+    began, means, outcome = time.perf_counter(), "", "failed"
     try:
-        return _STEPS[step.kind](services, agreement, step)
+        with services.signals.span(f"step {step.kind}", agreement=agreement.id, step=str(step)):
+            draft = _STEPS[step.kind](services, agreement, step)
+        means, outcome = str(draft.data.get("key_place", "")), "done"
     except CommandRejected as exc:
         errors = [e.as_json() for e in exc.errors]
         return moves.reject(
             agreement.current, step=str(step), code=exc.code, message=exc.message, errors=errors
         )
+    finally:
+        services.signals.observe(STEPS, time.perf_counter() - began, str(step.kind), means, outcome)
+    return draft
+
+
+def _kind(doing: str) -> str:
+    """What is done, without for whom."""
+    return doing.partition(":")[0]
 
 
 def _publish(services: Services, entry: Entry) -> None:

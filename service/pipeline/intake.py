@@ -19,6 +19,7 @@ import rfc8785
 from service.domain.folding import fold
 from service.domain.periods import norwegian_date
 from service.domain.sender import Sender
+from service.domain.signals import COMMANDS
 from service.errors import (
     AlreadyExists,
     CommandRejected,
@@ -228,6 +229,7 @@ def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
         agreement = fold(services.ledger.read(claim.agreement_id))
         since = agreement.head.seq + 1
         if claim.command_id in agreement.commands:
+            services.signals.count(COMMANDS, claim.command, "duplicate", "")
             return services.workbook.begin(claim.agreement_id, claim.command_id, since=since)
         try:
             draft = decide(services, agreement, claim.command, values)
@@ -246,6 +248,7 @@ def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
         with contextlib.suppress(Raced):
             version = draft.version or agreement.current.number
             services.ledger.append(claim.agreement_id, agreement.head, whole, version=version)
+            services.signals.count(COMMANDS, claim.command, "accepted", "")
             return marker
 
 
@@ -266,6 +269,7 @@ def _begin(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
             ],
             code="agreement_exists",
         )
+    services.signals.count(COMMANDS, claim.command, "duplicate", "")
     return services.workbook.begin(claim.agreement_id, claim.command_id, since=agreement.head.seq + 1)
 
 
@@ -290,4 +294,5 @@ def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -
     except Raced:
         services.workbook.end(marker)
         return _begin(services, claim, values)
+    services.signals.count(COMMANDS, claim.command, "accepted", "")
     return marker

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from service.domain.log import Draft, Entry, check_chain, log_key, timestamp
-from service.domain.ports import Clock, ObjectStore
+from service.domain.ports import Clock, ObjectStore, Signals
+from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, NotFound, SignertError, StoreError
 from signing.kept import Kept
 
@@ -23,6 +24,10 @@ __all__ = ["Ledger", "Raced", "blob_key", "read_chain", "read_entries_after"]
 
 _REMEMBERED: Final = 64
 _REMEMBERED_BYTES: Final = 32 * 1024 * 1024
+
+
+_ENDS = frozenset({"signed", "declined", "expired", "cancelled", "rejected"})
+"""Entries that a version ends with."""
 
 
 class Raced(SignertError):
@@ -81,10 +86,17 @@ class Ledger:
     template asks for longer (`until`), that holds.
     """
 
-    def __init__(self, store: ObjectStore, clock: Clock, retention: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        clock: Clock,
+        retention: timedelta | None = None,
+        signals: Signals = SILENT,
+    ) -> None:
         self.store = store
         self._clock = clock
         self._retention = retention
+        self._signals = signals
         self._recent = _Recent()
 
     @contextlib.contextmanager
@@ -140,6 +152,9 @@ class Ledger:
                 raise Raced(
                     f"log of agreement {agreement_id}: entry {entry.seq} was written by another"
                 ) from None
+        self._signals.count(ENTRIES, entry.type)
+        if entry.type in _ENDS:
+            self._signals.count(FINISHED, entry.type)
         return entry
 
     def put_blob(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.domain.log import timestamp
+from service.domain.signals import COMMANDS
 from service.errors import AlreadyExists, CommandRejected, NotFound
 from service.pipeline.services import Services
 from service.schemas import valid_command_id
@@ -33,6 +34,7 @@ def reject(
     same message is kept once, however often it comes. Refused for the same reason it is answered with the same
     event; refused for another one, the newest error is kept, and the event is a new one.
     """
+    services.signals.count(COMMANDS, name, "refused", error.code)
     identity = rejection_id(name, message)
     key = f"quarantine/{identity}.json"
     told = json.loads(json.dumps(error.as_json()))

@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from service.domain.paper import ScanFault
-from service.domain.ports import Attachment, Clock, FinishedPdf, ObjectStore, OfficeConverter, Publisher
+from service.domain.ports import (
+    Attachment,
+    Clock,
+    FinishedPdf,
+    ObjectStore,
+    OfficeConverter,
+    Publisher,
+    Signals,
+)
 from service.domain.pseudonyms import Pseudonyms
+from service.domain.signals import SILENT
 from service.domain.steps import Capability
 from service.domain.template import Template
 from service.errors import SignertError
@@ -149,6 +158,8 @@ class Services:
     """A work marker that nobody has touched for so long belongs to a run that ended in a crash."""
     revocation_grace: timedelta = timedelta()
     """How long after the last signature evidence about revocation must have been issued before a version is closed."""
+    signals: Signals = SILENT
+    """Who is told how the work goes."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -173,7 +184,7 @@ class Services:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.store, self.clock, self.retention)
+        return Ledger(self.store, self.clock, self.retention, self.signals)
 
     @cached_property
     def workbook(self) -> Workbook:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 from service.domain.log import timestamp
+from service.domain.signals import SILENT, SWEEP_TIME
 from service.errors import NotFound, SignertError
+from service.pipeline.census import Census
 from service.pipeline.drive import Outcome, drive
 from service.pipeline.intake import claimed, resume
 from service.pipeline.quarantine import publish_rejection, rejections
@@ -52,7 +55,8 @@ def sweep(
     `services.abandoned_after`; `everything` takes all of them. With `hand_on`, each is given to it, for the workers
     to share; without, they are driven here, one at a time. One agreement's failure does not stop the others.
     """
-    for marker in _taken(services, everything=everything):
+    began, census = time.perf_counter(), Census(services.clock.now())
+    for marker in _taken(services, census, everything=everything):
         try:
             yield _swept(services, marker, hand_on)
         except SignertError as exc:
@@ -65,9 +69,12 @@ def sweep(
         except SignertError as exc:
             log.warning("sweep rejection=%s code=%s", rejection, exc.code)
             yield Swept("failed", rejection, code=exc.code)
+    if services.signals is not SILENT:
+        services.signals.observe(SWEEP_TIME, time.perf_counter() - began)
+        services.signals.replace(census.figures(services))
 
 
-def _taken(services: Services, *, everything: bool) -> Iterator[Marker]:
+def _taken(services: Services, census: Census, *, everything: bool) -> Iterator[Marker]:
     """The markers to take up now. A deadline that has come is made one, so that a crash does not lose it."""
     woken = set()
     for found in list(due(services.store, services.clock.now())):
@@ -84,6 +91,7 @@ def _taken(services: Services, *, everything: bool) -> Iterator[Marker]:
             continue
         if waiting is None:
             continue
+        census.see(waiting)
         if everything or waiting.due(services.abandoned_after) <= services.clock.now():
             yield waiting
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from service.bootstrap import open_broker, open_store, open_trust
+from service.bootstrap import open_broker, open_store, open_trust, trace_ids
 from service.config import PRODUCTION, Settings
 from service.entrypoints import output
 from service.entrypoints.cli.shared import (
@@ -44,12 +44,12 @@ def worker(load: LoadSettings, loglevel: str, sweeping: str, as_json: bool) -> N
 
     With --sweep only it does no step itself, and needs neither LibreOffice nor keys.
 
-    The log goes to standard error; with --json as JSON objects, one a line (but for Celery's farewell).
+    The log goes to standard error; with --json or SIGNERT_LOG_FORMAT=json as JSON objects, one a line.
     """
     from service.entrypoints.tasks import Sweeping, make_app, run_worker
 
     settings = load()
-    output.start_log(loglevel, as_json=as_json)
+    output.start_log(loglevel, as_json=as_json or settings.log_format == "json", trace_ids=trace_ids)
     with open_broker(settings) as broker:
         run_worker(make_app(broker, settings), settings, loglevel=loglevel, sweeping=Sweeping(sweeping))
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from service.bootstrap import needed_pseudonyms, open_store, system_clock
+from service.bootstrap import needed_pseudonyms, open_store, system_clock, trace_ids
 from service.entrypoints import output
 from service.entrypoints.cli.shared import LoadSettings, as_json_option, parse_agreement_id, settings_option
 from service.errors import ConfigurationError
@@ -42,7 +42,7 @@ def serve(load: LoadSettings, host: str, port: int, workers: int, loglevel: str,
         raise ConfigurationError(
             "the HTTP service is not installed", remedy="pip install 'signert[http]'"
         ) from exc
-    output.start_log(loglevel, as_json=as_json)
+    output.start_log(loglevel, as_json=as_json or settings.log_format == "json", trace_ids=trace_ids)
     run(settings, host=host, port=port, workers=workers)
 
 

@@ -13,12 +13,15 @@ Another part of this folder adds itself in `create_app`, with a function that ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.bootstrap import needed_pseudonyms, open_store, open_tokens, system_clock
 from service.config import PRODUCTION, Settings
-from service.domain.ports import Clock, ObjectStore
+from service.domain.ports import Clock, ObjectStore, Signals
+from service.domain.signals import SILENT
 from service.entrypoints.http.api import add_api
 from service.entrypoints.http.authentication import authentication
 from service.entrypoints.http.docs import add_docs
@@ -26,6 +29,7 @@ from service.entrypoints.http.errors import add_error_handlers
 from service.entrypoints.http.headers import add_security_headers
 from service.entrypoints.http.health import add_health
 from service.entrypoints.http.limits import add_limits
+from service.entrypoints.http.measured import add_measures
 from service.entrypoints.http.pages import add_pages
 from service.entrypoints.http.site import Site, add_tracing, site
 from service.pipeline.access_log import AccessLog
@@ -38,8 +42,16 @@ MAX_BODY = 64 * 1024
 """Bytes that a request may bring; a view that takes more sets `request.max_content_length`."""
 
 
-def create_app(settings: Settings, *, store: ObjectStore | None = None, clock: Clock | None = None) -> Flask:
-    """The application, opened once in a process. `store` and `clock` are others than the settings', for tests.
+def create_app(
+    settings: Settings,
+    *,
+    store: ObjectStore | None = None,
+    clock: Clock | None = None,
+    signals: Signals = SILENT,
+    traced: Callable[[Flask], None] = lambda _app: None,
+) -> Flask:
+    """The application, opened once in a process. `store` and `clock` are others than the settings', for tests;
+    `signals` is who is told of requests, and `traced` makes a span of each.
 
     Raises `ConfigurationError`.
     """
@@ -48,7 +60,7 @@ def create_app(settings: Settings, *, store: ObjectStore | None = None, clock: C
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
     clock = clock or system_clock()
-    ledger = Ledger(store or open_store(settings), clock)
+    ledger = Ledger(store or open_store(settings, signals), clock)
     pseudonyms = needed_pseudonyms(settings)
     tokens = open_tokens(settings)
     app.extensions["signert"] = Site(
@@ -59,11 +71,13 @@ def create_app(settings: Settings, *, store: ObjectStore | None = None, clock: C
         access_log=AccessLog(ledger.store, clock, pseudonyms),
         pseudonyms=pseudonyms,
     )
+    traced(app)  # before what asks for the trace
     add_tracing(app)
+    add_measures(app, signals)
     limit_reader = add_limits(app, settings)
     add_api(app, authentication(tokens.reader, clock), limit_reader)
     add_docs(app)
-    add_health(app)
+    add_health(app, ledger.store)
     add_error_handlers(app)
     add_pages(app)
     add_security_headers(app, https=settings.env == PRODUCTION)

@@ -5,6 +5,7 @@ It is told to stop by SIGTERM or SIGINT: requests that are being answered are fi
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from gunicorn.glogging import Logger
 from service.bootstrap import needed_pseudonyms, open_store, open_tokens
 from service.config import Settings
 from service.entrypoints.http import create_app
+from service.entrypoints.management import Answer, serve_management
+from service.entrypoints.metrics import Opened, telemetry
 
 __all__ = ["serve"]
 
@@ -35,7 +38,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     open_store(settings)
     needed_pseudonyms(settings)
     open_tokens(settings)
-    _Server(settings, host, port, workers).run()
+    with telemetry(settings, "http") as opened:
+        _Server(settings, host, port, workers, opened).run()
 
 
 class _Log(Logger):  # type: ignore[misc]
@@ -48,8 +52,10 @@ class _Log(Logger):  # type: ignore[misc]
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
+    def __init__(self, settings: Settings, host: str, port: int, workers: int, opened: Opened) -> None:
         self._settings = settings
+        self._opened = opened
+        self._beside = contextlib.ExitStack()
         self._options: dict[str, Any] = {
             "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "workers": workers,
@@ -71,7 +77,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "logger_class": _Log,
             # X-Forwarded-… is read by the application, as SIGNERT_HTTP_PROXIES says.
             "forwarded_allow_ips": "",
-            "when_ready": _ready,
+            "when_ready": self._ready,
+            "worker_exit": lambda _server, _worker: opened.signals.close(),
+            "on_exit": lambda _: self._beside.close(),
             "control_socket_disable": True,
         }
         super().__init__()
@@ -82,8 +90,12 @@ class _Server(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        return create_app(self._settings)
+        signals = self._opened.signals
+        return create_app(self._settings, signals=signals, traced=signals.watch_requests)
 
-
-def _ready(server: Any) -> None:
-    logging.getLogger(__name__).info("listening on %s", ", ".join(map(str, server.LISTENERS)))
+    def _ready(self, server: Any) -> None:
+        # Here and not around `run`: what the workers' processes end with would run through such a context, too.
+        alive = Answer(200, b'{"status":"ok"}\n')
+        routes = {"/livez": lambda: alive, **self._opened.routes()}
+        self._beside.enter_context(serve_management(self._settings, routes))
+        logging.getLogger(__name__).info("listening on %s", ", ".join(map(str, server.LISTENERS)))

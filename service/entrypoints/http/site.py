@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flask import Flask, Response, current_app, g, request
 
+from service.bootstrap import trace_ids
 from service.config import Settings
 from service.domain.access import Reader
 from service.domain.ports import Clock
@@ -43,7 +44,8 @@ def add_tracing(app: Flask) -> None:
 
     def begin() -> None:
         given = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        g.trace = given[1] if given and set(given[1]) != {"0"} else secrets.token_hex(16)
+        own = trace_ids()
+        g.trace = own[0] if own else given[1] if given and set(given[1]) != {"0"} else secrets.token_hex(16)
 
     def tell(response: Response) -> Response:
         response.headers["Signert-Trace"] = trace()

@@ -40,7 +40,7 @@ from service.entrypoints.output.errors import error
 from service.entrypoints.output.finding import found, reindexed, reindexing, versions
 from service.entrypoints.output.follow_up import follow_up
 from service.entrypoints.output.history import changes, history
-from service.entrypoints.output.logs import start_log
+from service.entrypoints.output.logs import log_line, start_log
 from service.entrypoints.output.operations import checked, checking, swept
 from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_message, resubmitted
 from service.entrypoints.output.renewals import renewals, renewing
@@ -70,6 +70,7 @@ __all__ = [
     "kept_list",
     "kept_message",
     "link",
+    "log_line",
     "previewed",
     "progress",
     "published",
