@@ -158,6 +158,17 @@ class LogCorrupt(SignertError):
     code = "log_corrupt"
 
 
+class NewerFormat(LogCorrupt):
+    """A later release has written this, in a way that this one does not know; it must not guess."""
+
+    code = "newer_format"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message, remedy="Run the release that wrote it, or a later one: releases read all earlier ones."
+        )
+
+
 class CredentialMissing(SignertError):
     """This service holds no key for a party that is to sign."""
 

@@ -31,8 +31,12 @@ from service.domain.follow_up import FollowUp
 from service.domain.log import Entry
 from service.domain.renewal import Reason, Renewal, Schedule
 from service.domain.retention import Retention
+from service.errors import NewerFormat
 
 __all__ = ["advance", "fold"]
+
+_NO_PLAN: Mapping[str, Any] = {"deadline_days": None, "expires_after_days": 84}
+"""For logs from before there were plans of signing (tests/fixtures/stores): every party signs, when it can."""
 
 
 def fold(entries: Iterable[Entry]) -> Agreement:
@@ -60,6 +64,8 @@ def advance(agreement: Agreement, entry: Entry) -> Agreement:
         versions = (*versions, _submitted(entry))
     elif entry.type in _WHOLE_FOLDS:
         agreement = _WHOLE_FOLDS[entry.type](agreement, entry)
+    elif entry.type not in _FOLDS:
+        raise NewerFormat(f"log entry {entry.seq} is of a type that this release does not know")
     else:
         version = _FOLDS[entry.type](agreement.versions[entry.version - 1], entry)
         versions = (*agreement.versions[: entry.version - 1], version, *agreement.versions[entry.version :])
@@ -85,14 +91,14 @@ def _submitted(entry: Entry) -> Version:
     return Version(
         opened_at=entry.at,
         changed_at=entry.at,
-        expires_after_days=data["signing"]["expires_after_days"],
+        expires_after_days=data.get("signing", _NO_PLAN)["expires_after_days"],
         number=entry.version,
         command_id=data.get("command_id") or data["caused_by"],
         input_sha256=data["input_sha256"],
         template=data["template"]["name"],
         template_version=data["template"]["version"],
         language=data["language"],
-        parties=tuple(_party(p, data["signing"]) for p in data["parties"]),
+        parties=tuple(_party(p, data.get("signing", _NO_PLAN)) for p in data["parties"]),
         supersedes=data.get("supersedes"),
         change=tuple(data.get("change", ())),
         declarations=tuple(
@@ -109,15 +115,15 @@ def _party(data: Mapping[str, Any], signing: Mapping[str, Any]) -> Party:
         role=data["role"],
         order=data["order"],
         status=_status(data),
-        method=Method(data["method"]) if data["method"] else None,
-        deadline_days=data["deadline_days"] or signing["deadline_days"],
-        level=data["level"],
+        method=Method(data["method"]) if data.get("method") else None,
+        deadline_days=data.get("deadline_days") or signing["deadline_days"],
+        level=data.get("level"),
         eidas=data.get("eidas"),
     )
 
 
 def _status(data: Mapping[str, Any]) -> PartyStatus:
-    if data["signs"]:
+    if data.get("signs", True):
         return PartyStatus.WAITING
     return PartyStatus.TOLD if data.get("told") else PartyStatus.NOT_APPLICABLE
 
@@ -261,8 +267,8 @@ def _party_signed(version: Version, entry: Entry) -> Version:
             status=PartyStatus.SIGNED,
             signed_at=entry.data["signed_at"],
             certificate_sha256=entry.data["certificate_sha256"],
-            evidence_sha256=entry.data["evidence_sha256"],
-            signed_by=entry.data["by"],
+            evidence_sha256=entry.data.get("evidence_sha256"),
+            signed_by=entry.data.get("by"),
             key_place=KeyPlace(place) if (place := entry.data.get("key_place")) else None,
         )
         if p.role == entry.data["role"]

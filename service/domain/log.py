@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from service.errors import LogCorrupt
+from service.errors import LogCorrupt, NewerFormat
 
 __all__ = ["Draft", "Entry", "Occurrence", "canonical", "check_chain", "following", "log_key", "timestamp"]
 
@@ -131,9 +131,14 @@ class Entry:
 
     @classmethod
     def parse(cls, body: bytes) -> Entry:
-        """The entry of these bytes. Raises `LogCorrupt` unless they are exactly what `body` would give back."""
+        """The entry of these bytes. Raises `LogCorrupt` unless they are exactly what `body` would give back.
+
+        Of another format than ours, `NewerFormat`.
+        """
         try:
             raw = json.loads(body)
+            if isinstance(raw["v"], int) and raw["v"] > FORMAT:
+                raise NewerFormat(f"a log entry is of format {raw['v']}; this release knows {FORMAT}")
             entry = cls(
                 agreement_id=raw["agreement"],
                 seq=raw["seq"],

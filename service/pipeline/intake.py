@@ -11,7 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import rfc8785
@@ -24,6 +24,7 @@ from service.errors import (
     AlreadyExists,
     CommandRejected,
     FieldError,
+    NewerFormat,
     NotFound,
 )
 from service.pipeline.decisions import decide
@@ -67,6 +68,18 @@ class Claim:
     @property
     def key(self) -> str:
         return _claim_key(self.command_id)
+
+    @classmethod
+    def parse(cls, body: bytes) -> Claim:
+        """The claim of these bytes. Raises `NewerFormat` for what this release does not know."""
+        raw = json.loads(body)
+        if "input_sha256" in raw:  # before commands were kept whole and producers were known
+            raw = {"values_sha256": raw.pop("input_sha256"), "producer": None, **raw}
+        if unknown := raw.keys() - {field.name for field in fields(cls)}:
+            raise NewerFormat(
+                f"a claim in the store has fields that this release does not know: {sorted(unknown)}"
+            )
+        return cls(**raw)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -149,7 +162,7 @@ def claimed(services: Services, payload: object) -> Claim | None:
 
 def _load_claim(services: Services, command_id: str) -> Claim | None:
     try:
-        return Claim(**json.loads(services.store.get(_claim_key(command_id))))
+        return Claim.parse(services.store.get(_claim_key(command_id)))
     except NotFound:
         return None
 
@@ -185,7 +198,7 @@ def _claim(
     try:
         services.store.create(claim.key, rfc8785.dumps(vars(claim)))
     except AlreadyExists:
-        claim = Claim(**json.loads(services.store.get(claim.key)))
+        claim = Claim.parse(services.store.get(claim.key))
     return claim
 
 

@@ -30,7 +30,7 @@ from service.domain.periods import OSLO
 from service.domain.places import PLACE, Card, Found, kind_matches, place_of_time
 from service.domain.ports import ObjectStore
 from service.domain.summary import FIELDS, Query, Summary
-from service.errors import NotFound, QueryRefused
+from service.errors import NewerFormat, NotFound, QueryRefused
 from service.pipeline.index import card_of, read_card
 from service.pipeline.ledger import read_chain
 
@@ -161,6 +161,9 @@ def _card(store: ObjectStore, query: Query, found: Found) -> Card | None:
             card = card_of(store, None, fold(read_chain(store, found.agreement_id)), card)
         except NotFound:
             return None
+        except NewerFormat:  # of a release that is being rolled out: what was known before is told
+            if card is None:
+                return None
     return card if _matches(query, card) else None
 
 

@@ -14,10 +14,12 @@ from datetime import datetime, timedelta
 
 from service.domain.log import canonical, timestamp
 from service.domain.ports import Clock, ObjectStore
-from service.errors import AlreadyExists, NotFound, StoreError
+from service.errors import AlreadyExists, NewerFormat, NotFound, StoreError
 
 __all__ = ["Marker", "Parked", "Workbook", "marker_key", "upkeep_run"]
 
+FORMAT = 1
+"""Version of a marker's layout (`v` in its JSON)."""
 _PATIENCE = 3
 """Doublings of the wait, at most."""
 
@@ -72,7 +74,7 @@ class Marker:
         parked = vars(self.parked) if self.parked else None
         return canonical(
             {
-                "v": 1,
+                "v": FORMAT,
                 "since": self.since,
                 "touched": self.touched,
                 "parked": parked,
@@ -96,8 +98,16 @@ class Marker:
     def _parse(cls, key: str, body: bytes) -> Marker:
         _, agreement_id, run = key.split("/")
         raw = json.loads(body)
+        if raw["v"] > FORMAT:
+            raise StoreError(
+                f"{key} in the store is of format {raw['v']}; this release knows {FORMAT}",
+                code=NewerFormat.code,
+                remedy="Run the release that wrote it, or a later one.",
+            )
         parked = Parked(**raw["parked"]) if raw["parked"] else None
-        return cls(agreement_id, run, raw["since"], raw["touched"], parked, raw["handed_on"])
+        # At first it said only when the run began.
+        touched = raw["touched"] if "touched" in raw else raw["created"]
+        return cls(agreement_id, run, raw["since"], touched, parked, raw.get("handed_on", 0))
 
     def due(self, abandoned_after: timedelta) -> datetime:
         """When the sweeper should take it up: at the time of the next try, or when whoever had it must be dead.

@@ -15,7 +15,7 @@ from service.domain.log import Entry
 from service.domain.places import card_key
 from service.domain.ports import ObjectStore
 from service.domain.steps import UPKEEP, Step, next_step
-from service.errors import NotFound, StoreError
+from service.errors import NewerFormat, NotFound, StoreError
 from service.pipeline.fsck.erasures import check_erasure
 from service.pipeline.fsck.findings import Finding
 from service.pipeline.fsck.reading import FOLD_FAULTS, Blobs, Examined, read_log
@@ -73,6 +73,9 @@ def check_agreement(
 def _folded(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> Agreement | None:
     try:
         return fold(entries)
+    except NewerFormat as exc:
+        examined.say("log_not_folded", agreement_id, f"{exc.message}: {exc.remedy}")
+        return None
     except FOLD_FAULTS as exc:
         said = f"the entries tell no agreement that this release understands ({type(exc).__name__})"
         examined.say("log_not_folded", agreement_id, said)

@@ -11,7 +11,7 @@ from typing import Final, TypeGuard
 from service.domain.log import Entry, log_key
 from service.domain.paper import EXTENSIONS
 from service.domain.ports import ObjectStore
-from service.errors import LogCorrupt, NotFound, StoreError
+from service.errors import LogCorrupt, NewerFormat, NotFound, StoreError
 from service.pipeline.fsck.findings import Counts, Finding, finding
 from service.pipeline.ledger import blob_key
 
@@ -57,7 +57,15 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM: Final = "store_checksum"
 SILENT_TWICE: Final = 2
 """After so many objects in a row that cannot be read it is the store that does not answer."""
-FOLD_FAULTS: Final = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError)
+FOLD_FAULTS: Final = (
+    NewerFormat,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+    RecursionError,
+)
 """What `fold` may raise for entries that no release of Signert wrote."""
 
 
