@@ -20,8 +20,9 @@ from pyhanko.sign.fields import FieldMDPAction, FieldMDPSpec, MDPPerm, enumerate
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from signing.hidden import unsettled
-from signing.increments import filled_references, review_step
+from signing.increments import Survey, review_step
 from signing.model import Modification, Revision
+from signing.plain import field_signed_in
 from signing.touched import describe
 
 __all__ = ["Changes", "review"]
@@ -87,7 +88,7 @@ def _steps(
     """For each revision from the first signed one on: what the next changed, and whether that is allowed."""
     first = min(signature.signed_revision for signature in signatures)
     filled = {signature.field_name: signature.signed_revision for signature in signatures}
-    prepared = filled_references(reader, first)
+    survey = Survey(reader, first)
     before: list[EmbeddedPdfSignature] = []
     for number in range(first, reader.xrefs.total_revisions - 1):
         before = [signature for signature in signatures if signature.signed_revision <= number]
@@ -100,9 +101,12 @@ def _steps(
             new,
             after=after_field,
         )
-        if prepared.get(number + 1):
+        if survey.filled.get(number + 1):
             text = "Et innhold som det ble vist til før signering, er lagt til etterpå."
             further.append(Modification("reference-filled", text, False, after_field))
+        if not further and _only_signs(signatures, before, old, new, survey):
+            yield number, [], True
+            continue
         outcome = _compare(before, old, new)
         if isinstance(outcome, DiffResult) and _is_allowed(outcome, before):
             names = sorted(outcome.changed_form_fields)
@@ -119,6 +123,29 @@ def _steps(
             touched = [Modification("other", "Dokumentet er endret etter signering.", False, after_field)]
         codes = {item.code for item in touched}
         yield number, [*touched, *(item for item in further if item.code not in codes)], False
+
+
+def _only_signs(
+    signatures: list[EmbeddedPdfSignature],
+    before: list[EmbeddedPdfSignature],
+    old: HistoricalResolver,
+    new: HistoricalResolver,
+    survey: Survey,
+) -> bool:
+    """Whether the step adds one of the document's signatures and nothing else, and none before forbids it."""
+    try:
+        field = field_signed_in(old, new)
+        if field is None or not survey.is_used_once(field, old):
+            return False
+    # A damaged revision can give nearly any error here: it is not plain.
+    except Exception:  # noqa: BLE001
+        return False
+    name = new(field)["/T"]
+    if [item.field_name for item in signatures if item.signed_revision == new.revision] != [name]:
+        return False
+    locks = (lock for lock in map(_lock, before) if lock is not None)
+    forbidding = any(item.docmdp_level == MDPPerm.NO_CHANGES for item in before)
+    return not forbidding and not any(lock.is_locked(name) for lock in locks)
 
 
 def _is_allowed(outcome: DiffResult, before: list[EmbeddedPdfSignature]) -> bool:

@@ -20,7 +20,7 @@ from pyhanko.pdf_utils.xref import read_object_header
 from signing.model import Modification
 from signing.objects import form_fields, look_up, references, write
 
-__all__ = ["filled_references", "review_step"]
+__all__ = ["Survey", "review_step"]
 
 _SPACE: Final = re.compile(rb"(?:[\0\t\n\f\r ]+|%(?!%EOF)[^\r\n]*)*")
 _TABLE: Final = re.compile(rb"xref\s+(?:\d+ \d+\s+(?:\d{10} \d{5} [nf]\s+)*)+trailer")
@@ -108,27 +108,52 @@ def _has_unlisted_bytes(document: bytes, span: tuple[int, int], new: HistoricalR
     return seen != set(places) or _END.match(document[at:end]) is None
 
 
-def filled_references(reader: PdfFileReader, first: int) -> dict[int, set[int]]:
-    """Object numbers, by revision from `first` + 1 on, that revisions before pointed to when nothing was there yet.
+class Survey:
+    """What the revisions of a document refer to. Each object is read once.
 
-    Such an object needs no change of what is signed to be shown. Each object is read once.
+    `filled`: object numbers, by revision after `first`, that revisions before pointed to when nothing was there yet:
+    such an object needs no change of what is signed to be shown.
     """
-    mentioned: set[tuple[int, int]] = set()
-    known: set[tuple[int, int]] = set()
-    filled: dict[int, set[int]] = {}
-    for number in range(reader.xrefs.total_revisions):
-        resolver = reader.get_historical_resolver(number)
-        touched = {
-            (item.idnum, item.generation): item for item in reader.xrefs.explicit_refs_in_revision(number)
-        }
-        late = {key[0] for key in touched if key in mentioned and key not in known}
-        if late and number > first:
-            filled[number] = late
-        for item in touched.values():
-            mentioned.update(references(resolver(item)))
-        mentioned.update(references(resolver.trailer_view))
-        known |= touched.keys()
-    return filled
+
+    def __init__(self, reader: PdfFileReader, first: int) -> None:
+        mentioned: set[tuple[int, int]] = set()
+        known: set[tuple[int, int]] = set()
+        self.filled: dict[int, set[int]] = {}
+        self._mentions: dict[tuple[int, int], set[tuple[int, int]]] = {}
+        for number in range(reader.xrefs.total_revisions):
+            resolver = reader.get_historical_resolver(number)
+            touched = {
+                (item.idnum, item.generation): item for item in reader.xrefs.explicit_refs_in_revision(number)
+            }
+            late = {key[0] for key in touched if key in mentioned and key not in known}
+            if late and number > first:
+                self.filled[number] = late
+            for key, item in touched.items():
+                for reference in references(resolver(item)):
+                    mentioned.add(reference)
+                    self._mentions.setdefault(reference, set()).add(key)
+            mentioned.update(references(resolver.trailer_view))
+            known |= touched.keys()
+
+    def is_used_once(self, field: generic.Reference, resolver: HistoricalResolver) -> bool:
+        """Whether a field is in the form, on one page at most, and otherwise in the structure tree alone."""
+        form = look_up(resolver.root, "/AcroForm", generic.DictionaryObject())
+        in_form = {(resolver.root_ref.idnum, resolver.root_ref.generation)}
+        for node, key in ((resolver.root, "/AcroForm"), (form, "/Fields")):
+            raw = node.raw_get(key) if key in node else None
+            if isinstance(raw, generic.IndirectObject):
+                in_form.add((raw.idnum, raw.generation))
+        elsewhere = self._mentions.get((field.idnum, field.generation), set()) - in_form
+        on_pages = 0
+        for number, generation in elsewhere:
+            holder = resolver(generic.Reference(number, generation, resolver))
+            if not isinstance(holder, generic.DictionaryObject):
+                on_pages += isinstance(holder, generic.ArrayObject)
+            elif "/Annots" in holder:
+                on_pages += 1
+            elif look_up(holder, "/Type") != "/OBJR" and not ("/S" in holder and "/P" in holder):
+                return False
+        return on_pages <= 1
 
 
 # Metadata

@@ -15,13 +15,14 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, SuspiciousModification
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 
-from signing import hexstrings
+from signing import parsing
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
+from signing.plain import field_signed_in
 
 __all__ = ["revisions"]
 
-hexstrings.install()
+parsing.install()
 # pyHanko follows references by recursion, as along a long document's bookmarks; what is deeper still gets a verdict.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
 
@@ -125,6 +126,9 @@ def check_step(before: bytes, after: bytes, *, first: bool = False) -> None:
     reader = open_reader(after)
     with readable():
         base = reader.xrefs.total_revisions - 2
+        old, new = (reader.get_historical_resolver(number) for number in (base, base + 1))
+        if field_signed_in(old, new) is not None:
+            return
         outcome = DEFAULT_DIFF_POLICY.review_file(reader, base, doc_mdp=MDPPerm.FILL_FORMS)
     if isinstance(outcome, SuspiciousModification):
         raise RevisionBroken("the new revision changes what a signature may not") from outcome

@@ -19,12 +19,15 @@ from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
+from signing import names
 from signing.aio import run
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
 
 __all__ = ["TIMESTAMPS", "TrustStore"]
+
+names.install()
 
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""

@@ -94,7 +94,7 @@ class Measures:
         """Let go of the files. Nothing more can be measured."""
         from prometheus_client import values
 
-        values.ValueClass.close_all_files()  # type: ignore[attr-defined]
+        values.ValueClass.close_all_files()
 
     def _of(self, metric: Metric, labels: tuple[str, ...]) -> Any:
         made = self._made[metric]

@@ -6,7 +6,7 @@ So a watcher asks the broker itself, over a connection of its own, and only wher
 does a worker that stands still count as dead:
 
     blocked   the loop has not turned
-    starved   messages wait (or, on RabbitMQ, a queue has no consumer at all), the worker is idle and gets none
+    starved   messages wait, the worker is idle, and it gets none
 
 `/readyz` says why the worker cannot work now: starting, stopping, broker, blocked, starved, office, keys.
 """
@@ -44,12 +44,15 @@ _ANSWER_LIMIT: Final = 5.0
 
 
 class Readiness:
-    """What the worker's processes tell of their start: in memory that they share with the process that forked them."""
+    """What a worker's processes know of one another, in memory that all forked from one share.
+
+    Those that work tell how their start went; the one that forked them tells when all is to stop.
+    """
 
     _REASONS: Final = (None, "office", "keys")
 
     def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, _PLACES)
+        self._shared = mmap.mmap(-1, _PLACES + 1)
 
     def tell(self, process: int, reason: str | None) -> None:
         """`process` is the place in the pool: who takes a dead one's place overwrites what that has told."""
@@ -61,7 +64,15 @@ class Readiness:
     @property
     def reason(self) -> str | None:
         """Why a process of this worker could not get ready, or None."""
-        return self._REASONS[max(self._shared[:])]
+        return self._REASONS[max(self._shared[:_PLACES])]
+
+    def stop(self) -> None:
+        self._shared[_PLACES] = 1
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this worker has been told to stop: no new work is to be begun."""
+        return bool(self._shared[_PLACES])
 
 
 @dataclass
@@ -79,7 +90,6 @@ class Heart:
         self._began = self.clock()
         self._turned: float | None = None
         self._connected = False
-        self._stopping = False
         self._received = 0
         self._keeping = 0
         self._busy = False
@@ -110,7 +120,7 @@ class Heart:
         self._keeping += change
 
     def stop(self) -> None:
-        self._stopping = True
+        self.readiness.stop()
 
     # --- told by the watcher
 
@@ -119,7 +129,7 @@ class Heart:
         self._answers_since = self._starves_since = None
 
     def broker_answers(self, *, waits: bool) -> None:
-        """The broker answers; `waits`: there is something to consume, or nobody who does."""
+        """The broker answers; `waits`: there is something to consume."""
         now = self.clock()
         self._asked = True
         self._answers_since = self._answers_since or now
@@ -133,7 +143,7 @@ class Heart:
     # --- what is asked
 
     def livez(self) -> Answer:
-        return state(None if self._stopping else self._dead())
+        return state(None if self.readiness.stopping else self._dead())
 
     def readyz(self) -> Answer:
         return state(self._unready())
@@ -151,14 +161,14 @@ class Heart:
         return None
 
     def _unready(self) -> str | None:
-        if self._stopping:
+        if self.readiness.stopping:
             return "stopping"
         if self._asked and self._answers_since is None:
             return "broker"
-        if self._turned is None:
-            return "starting"
         if dead := self._dead():
             return dead
+        if self._turned is None:
+            return "starting"
         if not self._connected:
             return "broker"
         if self.clock() - self._turned > _LATE:
@@ -167,7 +177,7 @@ class Heart:
 
 
 class Inquiry:
-    """Asks the broker whether anything waits in these queues, or one of them has nobody who consumes.
+    """Asks the broker whether a message waits in one of these queues.
 
     It keeps a connection of its own, in which nothing takes longer than some seconds. For one thread.
     """
@@ -210,14 +220,13 @@ class Inquiry:
             raise BrokerUnavailable("the broker does not answer") from exc
 
     def _waits(self, connection: Connection, name: str) -> bool:
-        amqp = self._broker.is_amqp
         try:
             with connection.channel() as channel:
                 # On Redis an empty queue is none, and to ask for it passively an error.
-                found: Any = channel.queue_declare(queue=name, passive=amqp)
+                found: Any = channel.queue_declare(queue=name, passive=self._broker.is_amqp)
         except connection.channel_errors:
-            return True  # gone, and this worker has not noticed
-        return bool(found.message_count) or (amqp and not found.consumer_count)
+            return False  # it is not there (any more): the consumer will hear of it
+        return bool(found.message_count)
 
 
 @contextlib.contextmanager

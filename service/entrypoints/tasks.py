@@ -64,8 +64,8 @@ TICKS = "signert.ticks"
 _SWEEP_INTERVAL = 30.0
 _CHECK_SECONDS = 5.0
 _UNFORESEEN_TRIES = 5
-_SHUTDOWN_GRACE = 25.0
-"""Seconds that work under way has to end after SIGTERM; Kubernetes kills after 30."""
+_LAST_RESORT = 3.0
+"""Seconds after the grace period after which a worker that still has not ended is ended."""
 
 
 def _queue_of(capability: Capability) -> str:
@@ -307,7 +307,10 @@ def _retried(task: Task, give_up: Callable[[CommandRejected], None] | None = Non
     """Try the task again a little later, whatever went wrong: a message is never dropped for our own faults.
 
     After some tries that ended in an error nobody foresaw, `give_up` is told, to keep the command where a person looks.
+    A worker that was told to stop begins nothing more: what it has fetched goes back to the broker.
     """
+    if task.app.signert_heart.readiness.stopping:
+        raise Reject("this worker ends", requeue=True)
     try:
         yield
     except Exception as exc:  # noqa: BLE001 (see above)
@@ -352,14 +355,21 @@ def _end_with(worker: int) -> None:
         os._exit(1)
 
 
-def _bounded_shutdown(**_: object) -> None:
+def _bounded_shutdown(grace: float) -> None:
     """Let what is under way end, but not for ever: after a while it is cancelled, and the broker has it again.
 
-    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done.
+    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done. Should even cancelling
+    hang, on a connection that is dead and does not know it, the process ends: what it held is delivered again.
     """
-    timer = threading.Timer(_SHUTDOWN_GRACE, os.kill, (os.getpid(), signal.SIGQUIT))
-    timer.daemon = True
-    timer.start()
+
+    def end() -> None:
+        log.error("the worker did not end in time; what it worked on is given to another")
+        os._exit(1)
+
+    for seconds, act in ((grace, partial(os.kill, os.getpid(), signal.SIGQUIT)), (grace + _LAST_RESORT, end)):
+        timer = threading.Timer(seconds, act)
+        timer.daemon = True
+        timer.start()
 
 
 class Sweeping(StrEnum):
@@ -402,19 +412,27 @@ def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Swee
     register(app, runtime)
     setup_logging.connect(_keep_the_log, weak=False)
     _say_in_the_log()
-    worker_shutting_down.connect(_bounded_shutdown, weak=False)
     sweeps = sweeping is not Sweeping.NO
     queues = [*map(_queue_of, sorted(settings.capabilities)), *([TICKS] if sweeps else [])]
     if sweeping is not Sweeping.ONLY:
         queues.insert(0, COMMANDS)
     heart: Heart = app.signert_heart
-    worker_shutting_down.connect(lambda **_: heart.stop(), weak=False)
+
+    def shutting_down(how: str, **_: object) -> None:
+        heart.stop()
+        if how == "Warm":
+            _bounded_shutdown(settings.shutdown_grace)
+
+    worker_shutting_down.connect(shutting_down, weak=False)
     arguments = [
         "--quiet",
         "worker",
         *(["--beat"] if sweeps else []),
         "--without-mingle",
         "--without-gossip",
+        # Celery's own heartbeat is an event that its loop publishes and waits to be confirmed, however long that takes:
+        # a broker that takes no messages for a while (RabbitMQ out of memory) would stop this worker from consuming.
+        "--without-heartbeat",
         "--loglevel",
         loglevel,
         "--queues",

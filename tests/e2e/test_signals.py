@@ -323,11 +323,10 @@ def _let_it_all_happen(watched: Watched) -> None:
     )
     watched.installation.send(f"{STRANGER} {HEALTH}", headers={}, content_type="text/plain")
     watched.send("sign", {"command_id": STRANGERS_NUMBER, "agreement_id": STRANGER, "role": HEALTH})
-    for agreement in _REFUSED.values():
-        path = watched.installation.home / "refused.json"
-        path.write_text(json.dumps(agreement), encoding="utf-8")
-        watched.said.append(watched.installation.signert("submit", path, ok=None).stderr)
-    wait_until(lambda: watched.value("signert_commands_total", outcome="refused") >= 7)
+    path = watched.installation.home / "refused.json"
+    path.write_text(json.dumps(_REFUSED["key"]), encoding="utf-8")
+    watched.said.append(watched.installation.signert("submit", path, "--wait", ok=3).stderr)
+    wait_until(lambda: watched.value("signert_commands_total", outcome="refused") >= 8)
     party = {
         "role": "party",
         "pid": EXAMPLE["parties"]["participant"]["national_id"],

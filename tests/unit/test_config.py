@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from service.bootstrap import open_trust
-from service.config import S3Location, load_settings
+from docs import settings as page
+from service.bootstrap import open_pseudonyms, open_trust, session_keys
+from service.config import PREFIX, SECTIONS, S3Location, load_settings
 from service.domain.steps import Capability
 from service.errors import ConfigurationError
 from signing import TrustStore
@@ -112,7 +113,6 @@ def test_a_bucket_is_a_store() -> None:
         ({"SIGNERT_S3_LOCK": "forever"}, "SIGNERT_S3_LOCK"),
         ({"SIGNERT_CONCURRENCY": "none"}, "SIGNERT_CONCURRENCY"),
         ({"SIGNERT_CAPABILITIES": "sign,fly"}, "SIGNERT_CAPABILITIES"),
-        ({"SIGNERT_CAPABILITIES": ""}, "SIGNERT_CAPABILITIES"),
         ({"SIGNERT_TSA": "ftp://x"}, "SIGNERT_TSA"),
         ({"SIGNERT_TSA_POLICY": "best"}, "SIGNERT_TSA_POLICY"),
         ({"SIGNERT_TSA_POLICY": "1.02"}, "SIGNERT_TSA_POLICY"),
@@ -120,6 +120,10 @@ def test_a_bucket_is_a_store() -> None:
         ({"SIGNERT_REVOCATION_GRACE": "a day"}, "SIGNERT_REVOCATION_GRACE"),
         ({"SIGNERT_REVOCATION_MAX_AGE": "10"}, "SIGNERT_REVOCATION_MAX_AGE"),
         ({"SIGNERT_SEAL": "pkcs12:/seal.p12"}, "SIGNERT_TSA"),
+        ({"SIGNERT_CAPABILITIES": ""}, "SIGNERT_CAPABILITIES: .*none"),
+        ({"SIGNERT_CAPABILITIES": "none,sign"}, "SIGNERT_CAPABILITIES: .*none"),
+        ({"SIGNERT_CAPABILITIES": "print"}, "SIGNERT_CAPABILITIES"),
+        ({"SIGNERT_HTTP_RATE_STORE_PASSWORD_FILE": "/p"}, "SIGNERT_HTTP_RATE_STORE_PASSWORD_FILE"),
     ],
 )
 def test_a_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
@@ -132,6 +136,17 @@ def test_production_refuses_every_development_default(missing: str) -> None:
     load_settings(PRODUCTION)
     with pytest.raises(ConfigurationError, match=missing):
         load_settings({k: v for k, v in PRODUCTION.items() if k != missing})
+
+
+@pytest.mark.parametrize("capabilities", ["none", "render", "deliver", "render,deliver"])
+def test_who_does_not_sign_needs_not_know_of_keys(capabilities: str) -> None:
+    without = {k: v for k, v in PRODUCTION.items() if k not in {"SIGNERT_SEAL", "SIGNERT_TSA"}}
+    settings = load_settings({**without, "SIGNERT_CAPABILITIES": capabilities})
+    assert settings.credentials == {}
+    assert settings.capabilities == {Capability(c) for c in capabilities.split(",") if c != "none"}
+    load_settings({"SIGNERT_CAPABILITIES": capabilities, "SIGNERT_TRUST": "/trust.pem"})
+    with pytest.raises(ConfigurationError, match="SIGNERT_SEAL, SIGNERT_TSA"):
+        load_settings({**without, "SIGNERT_CAPABILITIES": "sign,render"})
 
 
 def test_the_broker_over_tls_checks_the_certificate_and_its_name(tmp_path: Path) -> None:
@@ -199,3 +214,88 @@ def test_timestamps_and_evidence_have_their_policy() -> None:
     assert (asked.tsa_policy, asked.revocation_grace, asked.revocation_max_age) == (
         "0.4.0.2023.1.1", timedelta(days=1), timedelta(days=2),
     )  # fmt: skip
+
+
+# --- what operators are told ---
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("SIGNERT_STROE", "SIGNERT_STORE"),
+        ("SIGNERT_BROKER_PASSWD_FILE", "SIGNERT_BROKER_PASSWORD_FILE"),
+        ("SIGNERT_CREDENTIAL_ADVISOR", "SIGNERT_CREDENTIAL_ADVISER"),
+        ("SIGNERT_TSAS", "SIGNERT_TSA"),
+        ("SIGNERT_MANAGMENT_PORT", "SIGNERT_MANAGEMENT_PORT"),
+    ],
+)
+def test_a_misspelt_setting_is_told_with_the_one_that_is_meant(given: str, meant: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"{given}: there is no such setting; is {meant} meant"
+    ) as told:
+        load_settings({given: "hemmelig"})
+    assert "hemmelig" not in told.value.message
+    assert "configuration.md" in told.value.remedy
+
+
+def test_an_unknown_setting_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"SIGNERT_XYZZY: there is no such setting$"):
+        load_settings({"SIGNERT_XYZZY": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIGNERT_BROKER", "amqps://signert:hemmelig@broker:5671/v"),
+        ("SIGNERT_BROKER", "amqps://signert@one;amqps://signert:hemmelig@two"),
+        ("SIGNERT_BROKER", "rediss://:hemmelig@broker"),
+        ("SIGNERT_HTTP_RATE_STORE", "rediss://:hemmelig@counter"),
+    ],
+)
+def test_production_takes_secrets_from_files_only(name: str, value: str) -> None:
+    load_settings({name: value})
+    with pytest.raises(ConfigurationError, match=f"{name}: no password here.*{name}_PASSWORD_FILE") as told:
+        load_settings({**PRODUCTION, name: value})
+    assert "hemmelig" not in told.value.message
+
+
+def test_every_example_of_the_page_is_one(tmp_path: Path) -> None:
+    """All together, as a production installation would set them."""
+    password = tmp_path / "password"
+    password.write_text("hemmelig")
+    examples = {
+        name.removesuffix(" 🔑").strip("`"): example.strip("`")
+        for section in SECTIONS
+        for name, _, _, example, _ in page.rows(section)
+    }
+    settings = load_settings(examples | {"SIGNERT_BROKER_PASSWORD_FILE": str(password)})
+    assert settings.env == "production"
+
+
+def test_production_makes_no_keys_up(tmp_path: Path) -> None:
+    login = {"SIGNERT_HOME": str(tmp_path), "SIGNERT_LOGIN": "/etc/signert/login.toml"}
+    assert session_keys(load_settings(login))
+    with pytest.raises(ConfigurationError, match="SIGNERT_SESSION_KEY_FILE"):
+        session_keys(load_settings({**PRODUCTION, **login}))
+    assert open_pseudonyms(load_settings(login))
+    assert open_pseudonyms(load_settings({**PRODUCTION, **login})) is None
+
+
+def test_what_names_a_secret_is_marked_so_and_nothing_else_could_hold_one() -> None:
+    marked = {name for section in SECTIONS for name, *_ in page.rows(section) if name.endswith("🔑")}
+    assert marked == {
+        f"`{PREFIX}{name}` 🔑"
+        for name in (
+            "PSEUDONYM_KEY_FILE",
+            "BROKER_PASSWORD_FILE",
+            "BROKER_KEY",
+            "SMTP_PASSWORD_FILE",
+            "SESSION_KEY_FILE",
+            "HTTP_RATE_STORE_PASSWORD_FILE",
+        )
+    }
+    for section in SECTIONS:
+        for name, form, default, example, purpose in page.rows(section):
+            assert all((form, default, example, purpose)), name
+            if name.endswith("🔑"):
+                assert form == "path"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from service.config import load_settings
 from service.entrypoints.http import create_app
+from service.entrypoints.http.health import StoreProbe
 from service.errors import ConfigurationError, StoreError
 from tests.fakes import MemoryStore
 from tests.oidcprovider import Key, Provider, serve_provider
@@ -259,6 +261,7 @@ def test_behind_proxies(tmp_path: Path, provider: Provider) -> None:
 
 def test_health(web: WebService) -> None:
     assert web.client.get("/healthz").text == "ok\n"
+    assert web.client.get("/livez").text == "ok\n"
     assert web.client.get("/readyz").text == "ready\n"
 
 
@@ -269,8 +272,38 @@ class _Away(MemoryStore):
 
 def test_not_ready_without_its_store(tmp_path: Path, provider: Provider) -> None:
     with web_service(tmp_path, store=_Away(), provider=provider) as web:
-        assert web.client.get("/healthz").status_code == 200
+        assert web.client.get("/livez").status_code == 200
         assert web.client.get("/readyz").status_code == 503
+
+
+class _Counted(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.go_on = threading.Event()
+
+    def exists(self, key: str) -> bool:
+        self.asked += 1
+        self.go_on.wait()
+        return super().exists(key)
+
+
+def test_readiness_asks_the_store_seldom_and_does_not_wait_for_it() -> None:
+    store, now = _Counted(), [100.0]
+    probe = StoreProbe(store, clock=lambda: now[0])
+    for _ in range(3):  # a store that hangs is asked once, and nobody waits for long
+        with pytest.raises(StoreError, match="in time"):
+            probe.check(wait=0.01)
+        now[0] += 100
+    store.go_on.set()
+    probe.check()
+    for _ in range(3):
+        probe.check()
+    assert store.asked <= 2  # the first answer may have been too old
+    asked = store.asked
+    now[0] += 100
+    probe.check()
+    assert store.asked == asked + 1
 
 
 def test_every_answer_is_hardened(web: WebService, agreement_id: str) -> None:

@@ -77,7 +77,7 @@ def create_app(
     limit_reader = add_limits(app, settings)
     add_api(app, authentication(tokens.reader, clock), limit_reader)
     add_docs(app)
-    add_health(app)
+    add_health(app, ledger.store)
     add_error_handlers(app)
     add_pages(app)
     add_security_headers(app, https=settings.env == PRODUCTION)

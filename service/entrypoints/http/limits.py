@@ -13,7 +13,9 @@ from limits import parse
 
 from service.config import Settings
 from service.entrypoints.http.errors import HttpProblem, problem_response
+from service.entrypoints.http.health import HEALTH_PATHS
 from service.entrypoints.http.site import current_reader, site
+from service.errors import ConfigurationError
 
 __all__ = ["add_limits", "limit_address"]
 
@@ -21,19 +23,20 @@ __all__ = ["add_limits", "limit_address"]
 def add_limits(app: Flask, settings: Settings) -> Callable[[], None]:
     """Limit what one address may ask for; the function that is given back limits the reader of a request.
 
-    Where the server that counts is away, each process counts by itself.
+    Where the server that counts is away, each process counts by itself. Raises `ConfigurationError`.
     """
     limiter = Limiter(
         key_func=_address,
         app=app,
         application_limits=[settings.http_address_rate],
         storage_uri=settings.http_rate_store,
+        storage_options=_options(settings),
         strategy="fixed-window",
         in_memory_fallback_enabled=True,
         headers_enabled=False,
         key_prefix="signert",
     )
-    limiter.request_filter(lambda: request.path in {"/healthz", "/readyz"})
+    limiter.request_filter(lambda: request.path in HEALTH_PATHS)
     by_reader = parse(settings.http_rate)
 
     def limit_reader() -> None:
@@ -47,6 +50,20 @@ def add_limits(app: Flask, settings: Settings) -> Callable[[], None]:
 
     app.register_error_handler(RateLimitExceeded, tell)
     return limit_reader
+
+
+def _options(settings: Settings) -> dict[str, str | int]:
+    """What the server that counts is told beside its address."""
+    path = settings.http_rate_store_password_file
+    if path is None:
+        return {}
+    try:
+        return {"password": path.read_text(encoding="utf-8").strip()}
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(
+            f"SIGNERT_HTTP_RATE_STORE_PASSWORD_FILE: {path} cannot be read",
+            remedy="Name a file with the password.",
+        ) from None
 
 
 def limit_address(what: str, rate: str) -> None:

@@ -8,6 +8,7 @@ from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from service.entrypoints.http.errors import HttpProblem, as_problem, problem_response
+from service.entrypoints.http.health import HEALTH_PATHS
 from service.entrypoints.http.pages.frame import page, texts_for
 from service.entrypoints.http.site import trace
 
@@ -58,7 +59,7 @@ def add(app: Flask, blueprint: Blueprint) -> None:
 
 
 def _is_for_people() -> bool:
-    return not request.path.startswith(("/api/", "/healthz", "/readyz"))
+    return not (request.path.startswith("/api/") or request.path in HEALTH_PATHS)
 
 
 def _page(exc: Exception) -> Response:
