@@ -515,10 +515,7 @@ def test_the_search_finds_what_is_hidden() -> None:
 
 
 def test_traces_that_cannot_be_sent_are_refused_at_the_start(tmp_path: Path) -> None:
-    installation = Installation(tmp_path / "home", OTEL_TRACES_EXPORTER="zipkin")
-    refused = installation.signert("worker", ok=3).stderr
-    assert "OTEL_TRACES_EXPORTER=zipkin" in refused
-    assert "otlp" in refused
+    installation = Installation(tmp_path / "home")
     without = tmp_path / "without/opentelemetry"
     without.mkdir(parents=True)
     (without / "__init__.py").write_text("raise ImportError('not installed')\n")
