@@ -1,7 +1,8 @@
 """Write what docs/ says of the interface from the code: JSON Schemas, AsyncAPI document, parts of the guides.
 
     python docs/generate.py            write docs/schemas/*.json, docs/asyncapi.json, docs/openapi.json,
-                                       docs/configuration.md, docs/http.md, docs/integration.md, docs/templates.md
+                                       docs/configuration.md, docs/http.md, docs/integration.md,
+                                       docs/metrics.md, docs/templates.md
     python docs/generate.py --check    change nothing; exit 1 when a file is not current
 
 JSON Schema 2020-12. The schemas say what JSON Schema can say; check digits and rules between dates are the
@@ -55,7 +56,7 @@ def generated() -> dict[Path, str]:
     files = {DOCS / "schemas" / f"{name}.json": _text(document) for name, document in documents.items()}
     files[DOCS / "asyncapi.json"] = _text(asyncapi.document())
     files[DOCS / "openapi.json"] = _text(_openapi())
-    for name in ("http.md", "integration.md", "templates.md"):
+    for name in ("http.md", "integration.md", "metrics.md", "templates.md"):
         files[DOCS / name] = guide.current((ROOT / "docs" / name).read_text(encoding="utf-8"))
     files[DOCS / "configuration.md"] = settings.page()
     return files

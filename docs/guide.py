@@ -16,6 +16,7 @@ from service.config import load_settings
 from service.domain.access import Resource, Sight, Situation, Standing, sight
 from service.domain.paper import MAX_SCAN
 from service.domain.presentation import example_contexts
+from service.domain.signals import METRICS
 from service.domain.template_fields import SHAPES
 from service.entrypoints.consumer import MAX_MESSAGE
 from service.pipeline.opening import EXPIRES_AFTER_DAYS
@@ -185,6 +186,14 @@ def _api() -> str:
     return "\n".join(["| `GET /api/v1…` | What |", "|---|---|", *rows])
 
 
+def _metrics() -> str:
+    rows = ["| metric | kind | labels | made at | what |", "|---|---|---|---|---|"]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.told} | {metric.help} |")
+    return "\n".join(rows)
+
+
 _PARTS: Mapping[str, Callable[[], str]] = {
     "access": _access,
     "api": _api,
@@ -193,5 +202,6 @@ _PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "events": _events,
     "limits": _limits,
+    "metrics": _metrics,
     "template-fields": _template_fields,
 }

@@ -90,6 +90,12 @@ class Measures:
             new.write_text(json.dumps(told), encoding="utf-8")
             new.replace(self.folder / _SWEPT)
 
+    def close(self) -> None:
+        """Let go of the files. Nothing more can be measured."""
+        from prometheus_client import values
+
+        values.ValueClass.close_all_files()
+
     def _of(self, metric: Metric, labels: tuple[str, ...]) -> Any:
         made = self._made[metric]
         return made.labels(*labels) if metric.labels else made

@@ -17,6 +17,7 @@ import functools
 import json
 import logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -43,6 +44,9 @@ _PROFILE = Path(__file__).with_name("office_profile.xcu")
 _GRACE_SECONDS = 2.0  # for the host to kill LibreOffice and clean up, before it is killed itself
 _ZIP = b"PK\x03\x04"
 _PROBE_SECONDS = 10.0
+_SAID = 8192
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in \S+')
+_ERROR = re.compile(r"([A-Za-z_][\w.]*(?:Error|Exception|Failed|Interrupt))(?::|$)")
 
 
 class Isolation(StrEnum):
@@ -292,6 +296,8 @@ class _Instance:
 
     def end(self) -> None:
         """Kill the whole tree and remove the folder. Nothing of it is left when this returns."""
+        if said := _said(self.folder / "host.log"):
+            log.warning("LibreOffice's host said: %s", said)
         stdin, stdout = self._pipes()
         with contextlib.suppress(OSError):
             stdin.close()  # the host kills LibreOffice and reaps it, so nobody inherits a zombie
@@ -378,6 +384,18 @@ def _gone(process: subprocess.Popen[bytes]) -> RenderFailed:
         "out-of-memory killer in the system log, and see that python3-uno is installed for the Python named.",
         detail={"status": process.poll()},
     )
+
+
+def _said(host_log: Path) -> str:
+    """What the host wrote on standard error, of that places and types of errors: texts may quote a document."""
+    try:
+        with host_log.open("rb") as file:
+            file.seek(max(0, host_log.stat().st_size - _SAID))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    found = (_FRAME.fullmatch(line.strip()) or _ERROR.match(line) for line in lines)
+    return " < ".join(":".join(filter(None, match.groups())) for match in found if match)
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -20,7 +20,7 @@ from service.errors import ConfigurationError
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
-__all__ = ["Tracer", "current_ids", "open_tracer", "traces_are_wanted"]
+__all__ = ["Tracer", "current_ids", "open_tracer", "reduced", "traces_are_wanted"]
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -155,7 +155,7 @@ def open_tracer(role: str) -> Tracer:
     if not os.environ.get("OTEL_SERVICE_NAME"):
         named["service.name"] = "signert"
     provider = TracerProvider(resource=Resource.create(named))
-    provider.add_span_processor(BatchSpanProcessor(_reduced(OTLPSpanExporter())))
+    provider.add_span_processor(BatchSpanProcessor(reduced(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
     BotocoreInstrumentor().instrument(  # type: ignore[no-untyped-call]
         tracer_provider=provider
@@ -174,7 +174,7 @@ def current_ids() -> tuple[str, str] | None:
     return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
 
 
-def _reduced(exporter: Any) -> Any:
+def reduced(exporter: Any) -> Any:
     """`exporter`, given spans with nothing in them that an agreement, a person or an address says."""
     from opentelemetry.sdk.trace.export import SpanExporter
 

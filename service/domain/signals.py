@@ -108,8 +108,8 @@ OLDEST = Metric(
 RENEWALS_DUE = Metric(
     "signert_renewals_due",
     Kind.GAUGE,
-    "Timestamps to be renewed: `overdue` (tried, and parked), `now`, and within 30 days; at most 5000 keys are "
-    "looked at.",
+    "Timestamps to be renewed: `overdue` (tried, and parked), within `1 day`, and within `30 days`; at most 5000 "
+    "keys are looked at.",
     ("within",),
     told=_SWEEP,
 )

@@ -131,11 +131,13 @@ def serve_management(settings: Settings, routes: Routes) -> Iterator[None]:
             remedy="Name a free port, and an address of this machine in SIGNERT_MANAGEMENT_HOST.",
         ) from exc
     os.register_at_fork(after_in_child=server.socket.close)
+    owner = os.getpid()
     thread = threading.Thread(target=server.serve_forever, name="management", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        if os.getpid() == owner:  # a forked process has no such thread, and would wait for it for ever
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -323,7 +323,7 @@ def _retried(task: Task, give_up: Callable[[CommandRejected], None] | None = Non
     except Exception as exc:  # noqa: BLE001 (see above)
         expected = isinstance(exc, SignertError)
         code = exc.code if isinstance(exc, SignertError) else type(exc).__name__
-        log.warning("task=%s id=%s code=%s retry_in=%ds", task.name, task.request.id, code, RETRY_AFTER)
+        log.warning("task=%s code=%s retry_in=%ds", task.name, code, RETRY_AFTER)
         if not expected and give_up and task.request.retries >= _UNFORESEEN_TRIES:
             give_up(_given_up(exc))
             return

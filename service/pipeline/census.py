@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from service.domain.ports import ObjectStore
 from service.domain.signals import (
     DISPOSAL_DUE,
     OLDEST,
@@ -23,7 +24,6 @@ from service.domain.signals import (
     Metric,
 )
 from service.domain.steps import StepKind
-from service.pipeline.services import Services
 from service.pipeline.waiting import Due
 from service.pipeline.work import Marker
 
@@ -31,7 +31,7 @@ __all__ = ["MOST", "Census"]
 
 MOST = 5000
 """Keys that are counted of one kind, at most."""
-_SOON = timedelta(days=30)
+_NEXT, _SOON = timedelta(days=1), timedelta(days=30)
 
 Figures = Mapping[Metric, Mapping[tuple[str, ...], float]]
 
@@ -59,10 +59,10 @@ class Census:
         self._unpublished += parked.step == "publish"
         self._overdue += parked.step.partition(":")[0] == StepKind.RENEW
 
-    def figures(self, services: Services) -> Figures:
+    def figures(self, store: ObjectStore) -> Figures:
         """All figures as of now. Raises `StoreError`."""
-        store, now = services.store, self._now
-        renewals = [due.at for due in self._due_until(services) if due.what == "renew"]
+        now = self._now
+        renewals = [due.at for due in self._due_until(store) if due.what == "renew"]
         today = f"disposal/{now:%Y-%m-%d}~"
         return {
             PARKED: {(code,): float(number) for code, number in self._parked.items()},
@@ -71,7 +71,7 @@ class Census:
             OLDEST: {(): self._oldest},
             RENEWALS_DUE: {
                 ("overdue",): float(self._overdue),
-                ("now",): float(sum(at <= now for at in renewals)),
+                ("1 day",): float(sum(at <= now + _NEXT for at in renewals)),
                 ("30 days",): float(len(renewals)),
             },
             DISPOSAL_DUE: {
@@ -82,10 +82,10 @@ class Census:
             SWEPT: {(): now.timestamp()},
         }
 
-    def _due_until(self, services: Services) -> Iterator[Due]:
+    def _due_until(self, store: ObjectStore) -> Iterator[Due]:
         """What is due within a month, the days in order."""
         last = f"due/{self._now + _SOON:%Y-%m-%d}~"
-        return map(Due.parse, takewhile(lambda key: key < last, services.store.list("due/", limit=MOST)))
+        return map(Due.parse, takewhile(lambda key: key < last, store.list("due/", limit=MOST)))
 
     def _age(self, moment: str) -> float:
         return max(0.0, (self._now - datetime.fromisoformat(moment)).total_seconds())

@@ -71,7 +71,7 @@ def sweep(
             yield Swept("failed", rejection, code=exc.code)
     if services.signals is not SILENT:
         services.signals.observe(SWEEP_TIME, time.perf_counter() - began)
-        services.signals.replace(census.figures(services))
+        services.signals.replace(census.figures(services.store))
 
 
 def _taken(services: Services, census: Census, *, everything: bool) -> Iterator[Marker]:

@@ -37,6 +37,8 @@ _QUIET: Final = (
 _WARNING: Final = re.compile(r"[^\n]*?:\d+: \w+")
 """Where a warning was given, and its kind: its text may quote what was read."""
 
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 TraceIds = Callable[[], tuple[str, str] | None]
 
 
@@ -106,7 +108,10 @@ def _raised(raised: Any) -> str:
 
 def _without_content(args: Any) -> Any:
     if isinstance(args, Mapping):
-        return {k: type(v).__name__ if k in _CONTENT else _name(v) for k, v in args.items()}
+        named = {k: type(v).__name__ if k in _CONTENT else _name(v) for k, v in args.items()}
+        if "id" in named and not _UUID.fullmatch(str(named["id"])):
+            named["id"] = "(no UUID)"  # a message's, in which its sender may have put anything
+        return named
     return tuple(map(_name, args))
 
 
