@@ -46,7 +46,7 @@ sbom: $(STAMP) ## What others' software is in use here: CycloneDX, var/sbom/sign
 	$(BIN)/python scripts/sbom.py --name signert --venv .venv --only-for packages.txt -o var/sbom/signert.cdx.json
 
 container-proof: ## Build and try the images without a container engine (root; debootstrap); var/container-proof.json
-	scripts/container-proof
+	scripts/container_proof.py
 
 docs: $(STAMP) ## Generate the JSON Schemas
 	$(BIN)/python docs/generate.py

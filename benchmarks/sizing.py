@@ -2,10 +2,10 @@
 
     python benchmarks/sizing.py [COUNT]
 
-Starts a renderer, a signer, a sweeper and the HTTP service as an installation would, each as processes of its own with one
-working process, on the embedded broker, a directory store and the development PKI. Sends COUNT agreements (20) of
-examples/agreement.json one after another, and reads memory (PSS, so that what processes share is counted once) and processor
-time of each with all that it started out of /proc, at the end. The sign worker's time includes no timestamping service.
+Starts a renderer, a signer, a sweeper and the HTTP service as an installation would, each as processes of its own with
+one working process, on the embedded broker, a directory store and the development PKI. Sends COUNT agreements (20) of
+examples/agreement.json one after another, and reads memory (PSS, so that what processes share is counted once) and
+processor time of each with all that it started out of /proc, at the end. Broker and development PKI are left out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ def running(name: str, env: dict[str, str], folder: Path) -> Iterator[subprocess
     words = [word.format(port=20000 + os.getpid() % 20000) for word in words]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.entrypoints.cli", *words], env=env | own, stdout=log, stderr=log, cwd=ROOT
+            [sys.executable, "-m", "service.entrypoints.cli", *words],
+            env=env | own,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
         )
     try:
         yield process

@@ -1,8 +1,8 @@
 """A Containerfile as instructions, and how its stages are carried out in folders, without a container engine.
 
 It understands what our file uses, and refuses the rest: ARG, FROM, RUN (shell form, `--mount=type=secret`), COPY
-(`--from`, no other option), ENV, WORKDIR, USER, LABEL, EXPOSE, STOPSIGNAL, ENTRYPOINT and CMD (exec form). Each layer is a
-folder of its own over those before it (overlayfs), so a stage that starts from another costs nothing.
+(`--from`, no other option), ENV, WORKDIR, USER, LABEL, EXPOSE, STOPSIGNAL, ENTRYPOINT and CMD (exec form). Each layer is
+a folder of its own over those before it (overlayfs), so a stage that starts from another costs nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def parse(text: str) -> list[Instruction]:
 
 
 def sent(context: Path, ignored: str) -> Callable[[Path], bool]:
-    """Whether a path of the context goes to the builder, by the `.containerignore` text: the last line that fits says."""
+    """Whether a path of the context goes to the builder: the last line of `.containerignore` that fits says."""
     rules = []
     for line in filter(None, map(str.strip, ignored.splitlines())):
         if not line.startswith("#"):
@@ -138,7 +138,7 @@ class Builder:
             self._built[stage] = self._build(stage)
         return self._built[stage]
 
-    def _build(self, stage: str) -> Image:
+    def _build(self, stage: str) -> Image:  # noqa: PLR0912 (one case an instruction)
         head, steps = self._stages[stage]
         source = _expand(head.value, self._globals)
         if source in self._stages:
@@ -146,7 +146,9 @@ class Builder:
         elif source == "scratch":
             image = Image([])
         else:
-            image = Image([self._base], {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+            image = Image(
+                [self._base], {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+            )
         arguments: dict[str, str] = {}
         for number, step in enumerate(steps):
             self._say(f"{stage}: {step.name} {step.value[:100]}")
@@ -215,6 +217,7 @@ class Builder:
 
     def _place(self, source: Path, place: Path, *, into: bool, goes: Callable[[Path], bool]) -> None:
         if source.is_dir():
+
             def left_out(folder: str, names: list[str]) -> list[str]:
                 return [n for n in names if not goes(Path(folder) / n)]
 
@@ -233,7 +236,10 @@ class Builder:
             raise ValueError(f"line {step.line}: this form of RUN is not understood")
         with self.mounted(image, layer) as root, root.system(), root.secrets(self._given(secrets)):
             subprocess.run(
-                ["/usr/sbin/chroot", f"--userspec={image.user}", root, "/bin/sh", "-c", f"cd {image.workdir} && {command}"],
+                [
+                    "/usr/sbin/chroot", f"--userspec={image.user}", root,
+                    "/bin/sh", "-c", f"cd {image.workdir} && {command}",
+                ],
                 env={"HOME": "/root", **values}, stdin=subprocess.DEVNULL, check=True,
             )  # fmt: skip
 

@@ -2,8 +2,8 @@
 
     scripts/sbom.py --name signert --venv .venv -o var/sbom/signert.cdx.json --only-for packages.txt
 
-Debian packages come from dpkg, wheels from the metadata that pip left. Licences are told as their packages tell them: an
-SPDX identifier or expression where it is one, else the name as it stands. Hashes are those of the files that were
+Debian packages come from dpkg, wheels from the metadata that pip left. Licences are told as their packages tell them:
+an SPDX identifier or expression where it is one, else the name as it stands. Hashes are those of the files that were
 installed: of a `.deb` where apt still has the index it came from, of a wheel where pip's report (`installed.json` in
 the environment) says so. What is not known is left out.
 """
@@ -30,7 +30,14 @@ from cyclonedx.model.license import DisjunctiveLicense, License
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-_FIELDS: Final = ("Package", "Version", "Architecture", "source:Package", "source:Version", "db:Status-Abbrev")
+_FIELDS: Final = (
+    "Package",
+    "Version",
+    "Architecture",
+    "source:Package",
+    "source:Version",
+    "db:Status-Abbrev",
+)
 _LICENCES: Final = LicenseFactory()
 _DEBIAN_NAMES: Final = {
     # Debian's short names (copyright-format 1.0) that mean an SPDX licence, where the two are spelt differently.
@@ -47,7 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--name", required=True, help="what the bill is of")
     parser.add_argument("--venv", type=Path, required=True, help="the environment with the wheels")
-    parser.add_argument("--only-for", type=Path, help="only these Debian packages, one a line, and what they need")
+    parser.add_argument(
+        "--only-for", type=Path, help="only these Debian packages, one a line, and what they need"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     wanted = given.only_for.read_text().split() if given.only_for else None
@@ -207,7 +216,13 @@ def _normal(name: str) -> str:
 
 
 def _run(*command: str, may_fail: bool = False) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+    )
     if done.returncode and not may_fail:
         raise SystemExit(f"{command[0]}: {done.stderr.strip()}")
     return done.stdout

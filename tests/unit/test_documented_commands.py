@@ -17,7 +17,12 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/operations.md", "docs/runbooks.md")
 _FENCED = re.compile(r"(?ms)^```(?:sh|bash|console)\n(.*?)^```")
 _INLINE = re.compile(r"`((?:\.venv/bin/)?signert [^`]+)`")
-_PLACEHOLDERS = {"ID": "0b6f6f0e-6f0a-4f57-9d6e-6f2f1f0f5a11", "FILE": "file.json", "DIR": "folder", "DATO": "2026-11-21"}
+_PLACEHOLDERS = {
+    "ID": "0b6f6f0e-6f0a-4f57-9d6e-6f2f1f0f5a11",
+    "FILE": "file.json",
+    "DIR": "folder",
+    "DATO": "2026-11-21",
+}
 
 
 def commands(text: str) -> Iterator[str]:
@@ -28,7 +33,9 @@ def commands(text: str) -> Iterator[str]:
         typed = re.sub(r"\s+#.*", "", line.strip()).removeprefix("$ ").removeprefix(".venv/bin/")
         if typed.startswith("signert "):
             typed = re.sub(r"\s(?:[&>]|\|\s).*", "", f"{typed} ").strip()
-            words = [w.split("|") if re.fullmatch(r"[\w-]+(?:\|[\w-]+)+", w) else [w] for w in typed.split(" ")]
+            words = [
+                w.split("|") if re.fullmatch(r"[\w-]+(?:\|[\w-]+)+", w) else [w] for w in typed.split(" ")
+            ]
             yield from map(" ".join, itertools.product(*words))
 
 
@@ -82,7 +89,13 @@ def test_pages_have_commands() -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["signert recovr", "signert fsck --signatures", "signert doctor --only disk", "signert show", "signert find --limit x"],
+    [
+        "signert recovr",
+        "signert fsck --signatures",
+        "signert doctor --only disk",
+        "signert show",
+        "signert find --limit x",
+    ],
 )
 def test_what_is_not_there_is_noticed(typed: str) -> None:
     with pytest.raises(click.UsageError):

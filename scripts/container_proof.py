@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Build the Containerfile's images without a container engine, and try them as a careful cluster would run them.
 
-    sudo scripts/container-proof [--work FOLDER] [--base FOLDER]
+    sudo scripts/container_proof.py [--work FOLDER] [--base FOLDER]
 
-debootstrap makes the base from the mirror that apt on this machine uses. Each stage's own instructions are carried out in
-it. Then each image is tried with its root read-only, as its own user, without capabilities, with a private process
-table: what it must not hold, `signert doctor`, an agreement from queue to receipt, and one that a renderer without keys and a
-signer without LibreOffice make together. Needs root, debootstrap and overlayfs. What it found is in var/container-proof.json.
+debootstrap makes the base from the mirror that apt on this machine uses. Each stage's own instructions are carried out
+in it. Then each image is tried with its root read-only, as its own user, without capabilities, with a private process
+table: what it must not hold, `signert doctor`, an agreement from queue to receipt, and one that a renderer without keys
+and a signer without LibreOffice make together. Needs root, debootstrap and overlayfs. What it found is in
+var/container-proof.json.
 """
 
 from __future__ import annotations
@@ -80,6 +81,17 @@ with devpki.DevPkiServer(pki, environment="development"), EmbeddedBroker(home / 
     sys.stdin.read()
 """
 
+CONFINED = """
+import json, os, re
+status = open("/proc/self/status").read()
+def field(name): return re.search(rf"(?m)^{name}:\\s*(\\w+)", status)[1]
+folders = "/ /usr /opt/signert /etc /home /root /run /var /var/tmp /var/cache /tmp /var/lib/signert".split()
+print(json.dumps({
+    "uid": os.getuid(), "groups": os.getgroups(), "caps": field("CapEff"), "bound": field("CapBnd"),
+    "nnp": field("NoNewPrivs"), "writable": [f for f in folders if os.access(f, os.W_OK)],
+}))
+"""
+
 
 class Failed(Exception):
     """The image is not what it must be."""
@@ -141,7 +153,9 @@ class Proof:
         return done.stdout
 
     @contextlib.contextmanager
-    def worker(self, image: Image, root: Path, log: Path, *words: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(
+        self, image: Image, root: Path, log: Path, *words: str, **env: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """The image's own entry point and command, stopped as the image asks to be stopped."""
         with log.open("wb") as sink:
             call = self.command(image, root, *image.entrypoint, *(words or image.cmd), **env)
@@ -200,7 +214,11 @@ class Proof:
             if name == "trial":
                 wanted = {"LibreOffice", "development PKI", "embedded broker"}
             got = {what for what, there in present.items() if there}
-            for fault, things in (("setuid or setgid", privileged), ("compilers", compilers), ("writable by all", writable)):
+            for fault, things in (
+                ("setuid or setgid", privileged),
+                ("compilers", compilers),
+                ("writable by all", writable),
+            ):
                 if things:
                     raise Failed(f"{name} has {fault}: {things}")
             if got != wanted:
@@ -216,16 +234,8 @@ class Proof:
 
     def confinement(self, name: str) -> None:
         """That the confinement is real: nothing but two folders can be written, and there are no capabilities."""
-        script = (
-            "import os,json,re; s=open('/proc/self/status').read();"
-            "t=lambda d:os.access(d,os.W_OK);"
-            "print(json.dumps({'uid':os.getuid(),'groups':os.getgroups(),'caps':re.search(r'CapEff:\\s*(\\w+)',s)[1],"
-            "'bound':re.search(r'CapBnd:\\s*(\\w+)',s)[1],'nnp':re.search(r'NoNewPrivs:\\s*(\\d)',s)[1],"
-            "'writable':[d for d in ('/','/usr','/opt/signert','/etc','/home','/root','/run','/var','/var/tmp','/var/cache','/tmp',"
-            "'/var/lib/signert') if t(d)]}))"
-        )
         with self.opened(name) as (image, root):
-            told = json.loads(self.ask(image, root, "/opt/signert/bin/python", "-c", script))
+            told = json.loads(self.ask(image, root, "/opt/signert/bin/python", "-c", CONFINED))
         expected = {
             "uid": 10001, "groups": [], "caps": "0" * 16, "bound": "0" * 16, "nnp": "1",
             "writable": ["/tmp", "/var/lib/signert"],
@@ -243,7 +253,9 @@ class Proof:
                     return self.exec(image, process, "signert", *words)
 
                 began = time.monotonic()
-                told = json.loads(signert("submit", "/usr/share/signert/examples/agreement.json", "--wait", "--json"))
+                told = json.loads(
+                    signert("submit", "/usr/share/signert/examples/agreement.json", "--wait", "--json")
+                )
                 seconds = time.monotonic() - began
                 report = signert("doctor")
                 signert("fetch", told["id"], "-o", "/var/lib/signert/signed.pdf")
@@ -281,7 +293,7 @@ class Proof:
             }
             anchors = data / "anchors"
             anchors.mkdir()
-            shutil.copy(keys / "root.pem", anchors)
+            shutil.copyfile(keys / "root.pem", anchors / "root.pem")
             held = {
                 name: address.replace("/var/lib/signert/devpki", "/mnt/devpki")
                 for name, address in pki["credentials"].items()
@@ -307,7 +319,9 @@ class Proof:
                 )
             )  # fmt: skip
             _must_be_signed(told)
-        steps = {n: re.findall(r"step=([\w-]+)", (self._work / f"{n}.log").read_text()) for n in ("render", "sign")}
+        steps = {
+            n: re.findall(r"step=([\w-]+)", (self._work / f"{n}.log").read_text()) for n in ("render", "sign")
+        }
         if set(steps["render"]) != {"render", "render-receipt"} or set(steps["sign"]) & set(steps["render"]):
             raise Failed(f"the steps were not shared as they should be: {steps}")
         self.found["together"] = {"doctor": doctors} | {
@@ -316,15 +330,23 @@ class Proof:
 
     @contextlib.contextmanager
     def neighbours(self, data: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What a cluster has beside us: a broker, a time-stamping authority; from the trial image, at /var/lib/signert."""
+        """What a cluster has beside us, from the trial image: a broker, a time-stamping authority and OCSP."""
         with self.opened("trial") as (image, root):
             sockets = data / "run"
             sockets.mkdir()
             os.chown(sockets, 10001, 10001)
             call = self.command(
-                image, root, "/opt/signert/bin/python", "-c", NEIGHBOURS, DATA=str(data), TMPDIR="/var/lib/signert/run"
+                image,
+                root,
+                "/opt/signert/bin/python",
+                "-c",
+                NEIGHBOURS,
+                DATA=str(data),
+                TMPDIR="/var/lib/signert/run",
             )
-            process = subprocess.Popen(**(call | {"stdin": subprocess.PIPE}), stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                **(call | {"stdin": subprocess.PIPE}), stdout=subprocess.PIPE, text=True
+            )
             assert process.stdin and process.stdout
             try:
                 told = json.loads(process.stdout.readline())
@@ -348,7 +370,9 @@ def _must_be_signed(told: dict[str, Any]) -> None:
 
 def _runs(process: subprocess.Popen[bytes], program: str) -> bool:
     """Whether the container has come to its entry point."""
-    return any(Path(f"/proc/{c}/comm").read_text().strip() == Path(program).name for c in _children(process.pid))
+    return any(
+        Path(f"/proc/{c}/comm").read_text().strip() == Path(program).name for c in _children(process.pid)
+    )
 
 
 def _children(pid: int) -> list[int]:
@@ -367,12 +391,15 @@ def debootstrap(folder: Path) -> None:
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     mirror = next(site for site, _, codename in (t.partition("|") for t in targets) if codename == "bookworm")
-    subprocess.run(["debootstrap", "--variant=minbase", "bookworm", folder, mirror], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["debootstrap", "--variant=minbase", "bookworm", folder, mirror],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     sources = Path("/etc/apt/sources.list.d/debian.sources")
     if sources.exists():  # as the image has it; else debootstrap's own, without security updates
         shutil.copy(sources, folder / "etc/apt/sources.list.d/debian.sources")
         (folder / "etc/apt/sources.list").unlink()
-    shutil.copy("/etc/dpkg/dpkg.cfg.d/docker", folder / "etc/dpkg/dpkg.cfg.d/") if Path("/etc/dpkg/dpkg.cfg.d/docker").exists() else None
 
 
 def main() -> None:
