@@ -1,8 +1,8 @@
 """A Containerfile as instructions, and how its stages are carried out in folders, without a container engine.
 
 It understands what our file uses, and refuses the rest: ARG, FROM, RUN (shell form, `--mount=type=secret`), COPY
-(`--from`, no other option), ENV, WORKDIR, USER, LABEL, EXPOSE, STOPSIGNAL, ENTRYPOINT and CMD (exec form). Each layer is
-a folder of its own over those before it (overlayfs), so a stage that starts from another costs nothing.
+(`--from`, no other option), ENV, WORKDIR, USER, LABEL, EXPOSE, STOPSIGNAL, ENTRYPOINT and CMD (exec form). Each layer
+is a folder of its own over those before it (overlayfs), so a stage that starts from another costs nothing.
 """
 
 from __future__ import annotations
