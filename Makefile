@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos conformance bench clean lock docs setup
+.PHONY: help demo test check chaos conformance bench sbom container-proof clean lock docs setup
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -8,7 +8,7 @@ TEST_STAMP := .venv/.installed-tests
 NEEDS := requirements/setup.lock requirements/dev.lock pyproject.toml packages.txt scripts/setup.sh
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(TEST_STAMP) ## Install what everything needs (Debian packages by apt, the rest in .venv)
 
@@ -41,6 +41,12 @@ conformance: $(TEST_STAMP) ## Hold the output to independent validators (fetched
 
 bench: $(STAMP) ## Measure
 	$(BIN)/python benchmarks/stages.py
+
+sbom: $(STAMP) ## What others' software is in use here: CycloneDX, var/sbom/signert.cdx.json
+	$(BIN)/python scripts/sbom.py --name signert --venv .venv --only-for packages.txt -o var/sbom/signert.cdx.json
+
+container-proof: ## Build and try the images without a container engine (root; debootstrap); var/container-proof.json
+	scripts/container_proof.py
 
 docs: $(STAMP) ## Generate the JSON Schemas
 	$(BIN)/python docs/generate.py

@@ -5,5 +5,8 @@ cd "$(dirname "$0")/.."
 compile=(.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header)
 "${compile[@]}" requirements/setup.in -o requirements/setup.lock
 "${compile[@]}" requirements/eark-validator.in -o requirements/eark-validator.lock
+"${compile[@]}" requirements/build.in -o requirements/build.lock
 "${compile[@]}" pyproject.toml --extra embedded --extra development --extra pkcs11 --extra http --extra telemetry -o requirements/runtime.lock
+# What the images for production have: no embedded broker, no development PKI; the versions of runtime.lock.
+"${compile[@]}" -c requirements/runtime.lock pyproject.toml --extra pkcs11 --extra http --extra telemetry -o requirements/production.lock
 "${compile[@]}" pyproject.toml --extra embedded --extra development --extra pkcs11 --extra http --extra telemetry --group dev -o requirements/dev.lock

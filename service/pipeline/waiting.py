@@ -14,7 +14,7 @@ from service.domain.steps import Step, end_of, wakes
 from service.errors import AlreadyExists
 from service.pipeline.services import Services
 
-__all__ = ["Due", "due", "expire_version", "note_wakes", "remind_parties"]
+__all__ = ["Due", "due", "expire_version", "is_noted", "note_wakes", "remind_parties"]
 
 
 def remind_parties(_services: Services, agreement: Agreement, step: Step) -> Draft:
@@ -64,14 +64,23 @@ _WAKES = 4
 
 def note_wakes(services: Services, agreement: Agreement) -> None:
     """Write down when a resting agreement is to be looked at again."""
-    now = timestamp(services.clock.now())
-    ahead = [
-        (moment, what) for moment, what in wakes(agreement) if moment > now
-    ]  # else done, or nothing to do
-    for moment, what in ahead[:_WAKES]:
-        found = Due(agreement.id, _next_minute(datetime.fromisoformat(moment)), what)
+    for found in _ahead(agreement, services.clock.now())[:_WAKES]:
         with contextlib.suppress(AlreadyExists):
             services.store.create(found.key, b"")
+
+
+def is_noted(store: ObjectStore, agreement: Agreement, now: datetime) -> bool:
+    """Whether the next look at a resting agreement is written down, where there is one."""
+    return all(store.exists(found.key) for found in _ahead(agreement, now)[:1])
+
+
+def _ahead(agreement: Agreement, now: datetime) -> list[Due]:
+    """What is still to come; the rest is done, or there was nothing to do."""
+    return [
+        Due(agreement.id, _next_minute(datetime.fromisoformat(moment)), what)
+        for moment, what in wakes(agreement)
+        if moment > timestamp(now)
+    ]
 
 
 def _next_minute(moment: datetime) -> datetime:

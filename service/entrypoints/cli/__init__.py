@@ -8,7 +8,7 @@
     finding      find, versions, reindex
     disposal     disposal list, approve; erase
     export       export, import
-    operations   worker, sweep, fsck, doctor
+    operations   worker, sweep, fsck, recover, doctor
     renewals     renew
     serving      serve, access-log
     quarantine   quarantine list, show, resubmit

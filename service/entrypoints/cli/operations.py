@@ -1,4 +1,4 @@
-"""Commands for those who run the service: worker, sweep, fsck, doctor."""
+"""Commands for those who run the service: worker, sweep, fsck, recover, doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from service.bootstrap import open_broker, open_store, open_trust, trace_ids
+from service.bootstrap import open_broker, open_store, open_trust, system_clock, trace_ids
 from service.config import PRODUCTION, Settings
 from service.entrypoints import output
 from service.entrypoints.cli.shared import (
@@ -109,6 +109,27 @@ def fsck(
 
 
 @click.command()
+@click.option("--dry-run", is_flag=True, help="Only tell what would be taken up.")
+@as_json_option
+@settings_option
+def recover(load: LoadSettings, dry_run: bool, as_json: bool) -> None:
+    """After a restore: have workers take up every agreement that is not at rest or has a deadline, and every command.
+
+    A copy of a store that was made while workers wrote may lack the markers and deadlines by which they find them. Of
+    agreements that are not at rest all events are published again, with the ids they had. Workers may run meanwhile.
+
+    Safe to break off and to repeat. Exits 3 when logs could not be read; the rest is done all the same.
+    """
+    from service.pipeline.recover import recover as recover_store
+
+    settings = load()
+    with output.recovering() as observe:
+        done = recover_store(open_store(settings), system_clock(), dry_run=dry_run, observe=observe)
+    output.recovered(done, dry_run=dry_run, as_json=as_json)
+    raise SystemExit(EXIT_FAILED if done.unreadable else 0)
+
+
+@click.command()
 @click.option(
     "--only", multiple=True, type=click.Choice(CHECKS), help="Only this check; may be given more than once."
 )
@@ -147,4 +168,4 @@ def doctor(load: LoadSettings, only: tuple[str, ...], as_json: bool) -> None:
     raise SystemExit(EXIT_FAILED if errors else 0)
 
 
-COMMANDS = (worker, sweep, fsck, doctor)
+COMMANDS = (worker, sweep, fsck, recover, doctor)

@@ -41,7 +41,7 @@ from service.entrypoints.output.finding import found, reindexed, reindexing, ver
 from service.entrypoints.output.follow_up import follow_up
 from service.entrypoints.output.history import changes, history
 from service.entrypoints.output.logs import log_line, start_log
-from service.entrypoints.output.operations import checked, checking, swept
+from service.entrypoints.output.operations import checked, checking, recovered, recovering, swept
 from service.entrypoints.output.quarantine import KeptLine, kept_list, kept_message, resubmitted
 from service.entrypoints.output.renewals import renewals, renewing
 from service.entrypoints.output.steps import progress, step_text
@@ -75,6 +75,8 @@ __all__ = [
     "progress",
     "published",
     "receipt_verdict",
+    "recovered",
+    "recovering",
     "reindexed",
     "reindexing",
     "renewals",

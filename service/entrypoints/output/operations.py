@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -12,9 +13,10 @@ from service.entrypoints.output.text import print_json
 
 if TYPE_CHECKING:
     from service.pipeline.fsck import Counts, Finding
+    from service.pipeline.recover import Recovered
     from service.pipeline.sweep import Swept
 
-__all__ = ["checked", "checking", "swept"]
+__all__ = ["checked", "checking", "recovered", "recovering", "swept"]
 
 
 def swept(results: Sequence[Swept], *, as_json: bool) -> None:
@@ -97,3 +99,27 @@ def _number(number: int, name: str, several: str = "") -> str:
 
 def _size(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
+
+
+@contextlib.contextmanager
+def recovering() -> Iterator[Callable[[Recovered], None]]:
+    """Tells on a terminal how far it has come."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("Reading the logs") as status:
+        yield lambda done: status.update(f"{done.agreements} agreements, {done.commands} commands")
+
+
+def recovered(done: Recovered, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"dry_run": dry_run, **asdict(done)})
+        return
+    would = "would be " if dry_run else ""
+    click.echo(f"{done.agreements} agreements read, {len(done.marked)} of them {would}taken up.")
+    click.echo(f"{done.commands} commands looked at, {len(done.taken_up)} of them {would}taken in.")
+    for agreement_id in done.unreadable:
+        click.echo(f"The log of {agreement_id} cannot be read. See `signert fsck {agreement_id}`.", err=True)

@@ -43,8 +43,8 @@ class Finding:
 
 
 _RESTORE = "Restore it from a backup, or from its earlier version where the bucket keeps versions."
-_RESEND = "Ask the case system to send the command again, with the same command id."
 _REINDEX = "Run `signert reindex`, which may be done while the service runs."
+_RECOVER = "Run `signert recover`, which may be done while the service runs."
 _NOTHING = "Nothing: it does no harm."
 _WAIT = "Nothing, as long as workers run: the sweeper goes on with it."
 
@@ -104,10 +104,10 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "claim_missing": (Severity.ERROR, _RESTORE),
     "claim_differs": (Severity.ERROR, _RESTORE),
     "claim_unreadable": (Severity.ERROR, _RESTORE),
-    "command_lost": (Severity.ERROR, f"Look whether its message is still on the queue. If not: {_RESEND}"),
+    "command_lost": (Severity.ERROR, _RECOVER),
     "command_waiting": (Severity.NOTE, _WAIT),
-    "marker_missing": (Severity.ERROR, _RESEND),
-    "marker_unreadable": (Severity.ERROR, f"Remove it. {_RESEND}"),
+    "marker_missing": (Severity.ERROR, _RECOVER),
+    "marker_unreadable": (Severity.ERROR, f"Remove it. {_RECOVER}"),
     "marker_left": (Severity.NOTE, _WAIT),
     "marker_dangling": (Severity.NOTE, _WAIT),
     "parked": (Severity.NOTE, _WAIT),
