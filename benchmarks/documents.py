@@ -1,0 +1,76 @@
+"""What is rendered and signed: the example agreement's Word file, and Word files of so many pages."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import uuid
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from docx import Document
+
+from benchmarks.report import ROOT
+from service.bootstrap import event_file, open_services
+from service.config import load_settings
+from service.pipeline.drive import Rest, drive
+from service.pipeline.intake import receive
+from service.pipeline.services import Services
+
+__all__ = ["command", "driven", "driven_revision", "example_docx", "in_process", "pages_docx"]
+
+
+def command(**changes: Any) -> dict[str, Any]:
+    """`submit` of the example: three pages, three parties."""
+    agreement = json.loads((ROOT / "examples/agreement.json").read_text())
+    return {"command_id": str(uuid.uuid4()), "agreement": agreement | changes}
+
+
+def driven(services: Services, payload: dict[str, Any], name: str = "submit") -> str:
+    """The id of an agreement brought to rest by a command."""
+    marker = receive(services, name, payload)
+    outcome = drive(services, marker)
+    if outcome.rest is not Rest.AT_REST:
+        raise SystemExit(f"agreement parked: {outcome.parked}")
+    return marker.agreement_id
+
+
+@contextlib.contextmanager
+def in_process(home: Path | None = None) -> Iterator[Services]:
+    """The whole product in this process, on a directory store and the development PKI."""
+    with tempfile.TemporaryDirectory() as temporary:
+        settings = load_settings({"SIGNERT_HOME": str(home or temporary)})
+        with open_services(settings, publisher=event_file(settings), hand_over=lambda *_: None) as services:
+            yield services
+
+
+def example_docx(services: Services) -> bytes:
+    """The agreement's Word file, as the product fills it in."""
+    agreement_id = driven(services, command())
+    rendered = next(e for e in services.ledger.read(agreement_id) if e.type == "rendered")
+    return services.ledger.get_blob(agreement_id, str(rendered.data["docx_sha256"]), "docx")
+
+
+def pages_docx(count: int) -> bytes:
+    """A document of headings and paragraphs, of that many pages."""
+    document = Document()
+    document.core_properties.title = "Sider"
+    for number in range(1, count + 1):
+        document.add_heading(f"Side {number}", level=1 if number == 1 else 2)
+        for _ in range(8):
+            document.add_paragraph("Tilrettelegging og oppfølging, som partene er enige om. " * 5)
+        if number < count:
+            document.add_page_break()
+    body = BytesIO()
+    document.save(body)
+    return body.getvalue()
+
+
+def driven_revision(services: Services) -> bytes:
+    """The example agreement as it is rendered, with all its fields and no signature."""
+    agreement_id = driven(services, command())
+    rendered = next(e for e in services.ledger.read(agreement_id) if e.type == "rendered")
+    return services.ledger.get_blob(agreement_id, rendered.data["revision"]["sha256"], "pdf")
