@@ -4,6 +4,6 @@
     sides      what is compared, interleaved: A B A B …        observed  a store that counts, spans of time
     peers      the venv of the peers, and how they are run     keys      one PKI, ECDSA and RSA, for all sides
 
-Each part is a module with `run(settings) -> Result`: breakdown, render, sign, whole, latency, memory, growth; and, of what
-is not compared, stages, verification, search, fetching and export.
+Each part is a module with `run(settings) -> Result`: breakdown, render, sign, whole, latency, memory, growth; and, of
+what is not compared, stages, verification, search, fetching and export.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import runpy
 import sys
 import warnings
 
@@ -16,17 +17,19 @@ OTHERS = ("breakdown", "stages", "verification", "search", "fetching", "export")
 
 def main(names: list[str]) -> None:
     warnings.simplefilter("ignore")
+    if names and _module(names[0]) in OTHERS:  # with their own arguments: `PART="search directory 1000"`
+        sys.argv = names
+        runpy.run_module(f"benchmarks.{_module(names[0])}", run_name="__main__")
+        return
     for name in names or PARTS:
-        part = {"profile": "breakdown"}.get(name, name)
-        if part not in PARTS + OTHERS:
+        if name not in PARTS:
             raise SystemExit(f"there is no part {name}: {', '.join(PARTS + OTHERS)}")
-        module = importlib.import_module(f"benchmarks.{part}")
-        if part in PARTS:
-            result: Result = module.run()
-            write(result)
-        else:
-            sys.argv = [part]
-            module.main()
+        result: Result = importlib.import_module(f"benchmarks.{name}").run()
+        write(result)
+
+
+def _module(name: str) -> str:
+    return "breakdown" if name == "profile" else name
 
 
 if __name__ == "__main__":

@@ -11,45 +11,20 @@ from __future__ import annotations
 import contextlib
 import cProfile
 import io
-import json
 import os
 import pstats
 import sys
-import tempfile
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from benchmarks.documents import command, driven, in_process
 from benchmarks.observed import CountingStore, Spans
-from service.bootstrap import event_file, open_services
-from service.config import load_settings
+from benchmarks.report import ROOT
 from service.pipeline import drive as driving
-from service.pipeline.drive import Rest, drive
-from service.pipeline.intake import receive
 from service.pipeline.services import Services, Typesetting
-
-EXAMPLE = Path(__file__).parents[1] / "examples/agreement.json"
-OWN = ("service/", "signing/", "pyhanko", "pyhanko_certvalidator", "asn1crypto", "docx", "lxml")
-
-
-def example(**changes: Any) -> dict[str, Any]:
-    agreement: dict[str, Any] = json.loads(EXAMPLE.read_text())
-    for party in changes.pop("screened", ()):
-        agreement["parties"][party]["address_protection"] = "strictly_confidential"
-    return {"command_id": str(uuid.uuid4()), "agreement": agreement | changes}
-
-
-def driven(services: Services, command: dict[str, Any]) -> str:
-    """The id of an agreement brought to its receipt."""
-    marker = receive(services, "submit", command)
-    outcome = drive(services, marker)
-    if outcome.rest is not Rest.AT_REST:
-        raise SystemExit(f"agreement parked: {outcome.parked}")
-    return marker.agreement_id
 
 
 @contextlib.contextmanager
@@ -77,7 +52,9 @@ def watched(services: Services, spans: Spans) -> Iterator[tuple[Services, Counti
 
     def stepped(kind: Any, function: Any) -> Any:
         def call(own: Services, agreement: Any, step: Any) -> Any:
-            with spans.step(f"{kind} {'seal' if step.field == 'seal' else 'party' if step.field else ''}".strip()):
+            with spans.step(
+                f"{kind} {'seal' if step.field == 'seal' else 'party' if step.field else ''}".strip()
+            ):
                 return function(own, agreement, step)
 
         return call
@@ -132,33 +109,34 @@ def table(spans: Spans, store: CountingStore, agreements: int) -> str:
         f"Store: {requests}; {store.bytes_read / agreements / 1024:.0f} KiB read, "
         f"{store.bytes_written / agreements / 1024:.0f} written. Reads: {reads}; "
         f"distinct keys {len(store.read) / agreements:g}.",
-        "In all: " + ", ".join(
-            f"{what} {n / agreements:g}" for what, n in totals.most_common() if not what.startswith(("store ", "all of "))
+        "In all: "
+        + ", ".join(
+            f"{what} {n / agreements:g}"
+            for what, n in totals.most_common()
+            if not what.startswith(("store ", "all of "))
         ),
     ]
     return "\n".join(lines)
 
 
 def main() -> None:
-    count = int(os.environ.get("BENCH_AGREEMENTS", "5"))
-    with tempfile.TemporaryDirectory() as home:
-        settings = load_settings({"SIGNERT_HOME": home})
-        with open_services(settings, publisher=event_file(settings), hand_over=lambda *_: None) as services:
-            for _ in range(3):
-                driven(services, example())
-            spans = Spans()
-            with watched(services, spans) as (observed, store):
-                for _ in range(count):
-                    with spans.step("agreement"):
-                        driven(observed, example())
-            print(table(spans, store, count))
-            profile = cProfile.Profile()
+    count = int(os.environ.get("BENCH_AGREEMENTS") or 5)
+    with in_process() as services:
+        for _ in range(min(count, 3)):
+            driven(services, command())
+        spans = Spans()
+        with watched(services, spans) as (observed, store):
             for _ in range(count):
-                profile.runcall(driven, services, example())
-            for order in ("cumulative", "tottime"):
-                text = io.StringIO()
-                pstats.Stats(profile, stream=text).sort_stats(order).print_stats(70)
-                print(text.getvalue().replace(str(Path.cwd()) + "/", ""))
+                with spans.step("agreement"):
+                    driven(observed, command())
+        print(table(spans, store, count))
+        profile = cProfile.Profile()
+        for _ in range(count):
+            profile.runcall(driven, services, command())
+        for order in ("cumulative", "tottime"):
+            text = io.StringIO()
+            pstats.Stats(profile, stream=text).sort_stats(order).print_stats(70)
+            print(text.getvalue().replace(f"{ROOT}/", ""))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,11 @@ def unoserver(source: str, target: str, port: str, options: list[str]) -> dict[s
     client = UnoClient(port=port)
     began = time.perf_counter()
     client.convert(
-        inpath=source, outpath=target, filtername="writer_pdf_Export", filter_options=options, update_index=False
+        inpath=source,
+        outpath=target,
+        filtername="writer_pdf_Export",
+        filter_options=options,
+        update_index=False,
     )
     return {"seconds": time.perf_counter() - began}
 
@@ -53,14 +57,13 @@ def pyhanko(
     root: str,
     level: str,
 ) -> dict[str, Any]:
-    """`PdfSigner` with `SimpleSigner` (documentation, "Signing functionality", "PAdES"): each signer reads and writes the file's bytes.
+    """`PdfSigner` with `SimpleSigner`, as pyHanko's documentation has it: each signer reads and writes bytes.
 
-    `keys` are [field, PKCS#12 file]. With `B-T` a timestamp; with `B-LTA` validation info for each signer, and of the last one
-    also the document timestamp. Keys are loaded and the timestamper is made once a process, for a service would do so.
+    `keys` are [field, PKCS#12 file]. With `B-T` a timestamp; with `B-LTA` validation info for each signer, and with
+    the last one the document timestamp. Keys and timestamper are made once a process, as a service would.
     """
     from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
     from pyhanko.sign import fields, signers
-    from pyhanko.sign.timestamps import HTTPTimeStamper
     from pyhanko_certvalidator import ValidationContext
 
     document = Path(source).read_bytes()
@@ -109,7 +112,7 @@ def opened(p12: str, passphrase: str) -> Any:
 
 def endesive(source: str, target: str, p12: str, passphrase: str) -> dict[str, Any]:
     """B-B: endesive has no PAdES with timestamp and evidence in one go. Key loaded once a process."""
-    # Its verifying half needs oscrypto 1.3, which does not start with OpenSSL 3.0.10 and later. It takes no part in signing.
+    # Its verifying half needs oscrypto 1.3, which does not start with OpenSSL 3.0.10 and later. Signing does without.
     sys.modules.setdefault("certvalidator", mock.MagicMock())
     from endesive.pdf import cms
 

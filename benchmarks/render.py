@@ -1,10 +1,11 @@
 """Word to tagged PDF/A: our warm LibreOffice, the command, and unoserver; one worker and two; 1 to 200 pages.
 
-All have the same LibreOffice and the same export options. The command has a profile of its own, which is warm. unoserver
-runs under the system's Python, which alone has `uno` (`/usr/bin/python3 -m unoserver.server`, its package by PYTHONPATH),
-and is asked by its own client in a process that stays, with paths.
+All have the same LibreOffice and the same export options. The command has a profile of its own, which is warm.
+unoserver runs under the system's Python, which alone has `uno` (`/usr/bin/python3 -m unoserver.server`, its package
+by PYTHONPATH), and is asked by its own client in a process that stays, with paths.
 
-Ours does more: it lays a document out twice (headings alone at the foot of a page), and runs where there is no network.
+Ours does more: it lays a document out twice (headings alone at the foot of a page), and runs where there is no
+network.
 """
 
 from __future__ import annotations
@@ -165,10 +166,15 @@ def run() -> Result:
         for count in _PAGES:
             docx = pages_docx(count)
             sides = {side: timed(partial(workers[0].render, side, docx)) for side in _SIDES}
-            by_pages[count] = interleaved(sides, max(3, wanted // (3 if count < 100 else 10)), title=f"{count} pages")
+            by_pages[count] = interleaved(
+                sides, max(3, wanted // (3 if count < 100 else 10)), title=f"{count} pages"
+            )
     gain = {
         side: Sample(
-            tuple(2 * a / b for a, b in zip(together[f"{side} 1"].values, together[f"{side} 2"].values, strict=True))
+            tuple(
+                2 * a / b
+                for a, b in zip(together[f"{side} 1"].values, together[f"{side} 2"].values, strict=True)
+            )
         )
         for side in _SIDES
     }

@@ -24,12 +24,24 @@ def timed(action: Callable[[], object]) -> Side:
     return run
 
 
-def interleaved(sides: Mapping[str, Side], rounds: int, *, warm: int = 1, title: str = "") -> dict[str, Sample]:
-    """`rounds` measurements of each side, after `warm` that do not count. The order turns round each time."""
+def interleaved(
+    sides: Mapping[str, Side],
+    rounds: int,
+    *,
+    warm: int = 1,
+    title: str = "",
+    seldom: Mapping[str, int] | None = None,
+) -> dict[str, Sample]:
+    """`rounds` measurements of each side, after `warm` that do not count. The order turns round each time.
+
+    A side of `seldom` takes part in every so many-th round only: one that takes seconds where others take milliseconds.
+    """
     found: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(-warm, rounds):
         names = list(sides)
         for name in names if number % 2 else reversed(names):
+            if number > 0 and number % (seldom or {}).get(name, 1):
+                continue
             seconds = sides[name]()
             if number >= 0:
                 found[name].append(seconds)
