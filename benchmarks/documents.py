@@ -24,7 +24,7 @@ __all__ = ["command", "driven", "driven_revision", "example_docx", "in_process",
 
 
 def command(**changes: Any) -> dict[str, Any]:
-    """`submit` of the example: three pages, three parties."""
+    """`submit` of the example: four pages in the template of now, three parties."""
     agreement = json.loads((ROOT / "examples/agreement.json").read_text())
     return {"command_id": str(uuid.uuid4()), "agreement": agreement | changes}
 

@@ -180,7 +180,7 @@ def ours(place: Place, *, workers: int, **settings: str) -> Iterator[System]:
         Connection(place.node.url) as connection,
     ):
         system = System(connection, events, submit, pid, home / "worker.log")
-        system.receipts([system.send() for _ in range(2 * workers)])
+        system.receipts([system.send() for _ in range(workers)])
         yield system
 
 
@@ -230,7 +230,7 @@ def baseline(place: Place, *, workers: int) -> Iterator[System]:
     ):
         _EVENTS(connection.default_channel).declare()
         system = System(connection, _EVENTS, submit, pid, folder / "worker.log")
-        system.receipts([system.send() for _ in range(2 * workers)], seconds=120)
+        system.receipts([system.send() for _ in range(workers)], seconds=300)
         yield system
 
 

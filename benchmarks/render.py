@@ -189,7 +189,7 @@ def run() -> Result:
         ]
         for side in _SIDES
     ]
-    head = ["3-page agreement, ms (10th–90th)", "median", "times ours", "two workers / one"]
+    head = ["agreement of 4 pages, ms (10th–90th)", "median", "times ours", "two workers / one"]
     text = (
         f"{table([*head, *(f'{count} p.' for count in _PAGES)], rows)}\n\n"
         f"{wanted} rounds in turns. Wanted: the command ≥ 6×, unoserver ≥ 1.5×, two workers ≥ 1.8× one."

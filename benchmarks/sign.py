@@ -1,4 +1,4 @@
-"""Signing the three-page agreement: one signature, and three parties with the organisation's seal to PAdES B-LTA.
+"""Signing the example agreement: one signature, and three parties with the organisation's seal to PAdES B-LTA.
 
 The same unsigned document with the same fields for all, the same TSA and OCSP responder, ECDSA P-256 and RSA-3072.
 
