@@ -30,6 +30,7 @@ from service.bootstrap import open_catalogue
 from service.config import load_settings
 from service.domain.presentation import context
 from service.entrypoints.tasks import make_app, send_command
+from service.pipeline.render import RECEIPT_TEMPLATE
 from tests.rabbitmq import RabbitNode, running_rabbitmq
 from tests.s3server import S3Server, running_s3
 
@@ -195,6 +196,8 @@ def baseline(place: Place, *, workers: int) -> Iterator[System]:
     """The straightforward assembly, warmed up as ours."""
     folder = place.folder / f"baseline-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
+    agreement = command()["agreement"]
+    printed = agreement["template"]["name"], agreement["template"]["version"]
     given = {
         "broker": place.node.url,
         "endpoint": place.s3.endpoint,
@@ -202,13 +205,14 @@ def baseline(place: Place, *, workers: int) -> Iterator[System]:
         "keys": str(place.pki.folder),
         "tsa": place.pki.tsa_url,
         "templates": str(ROOT / "templates"),
-        "agreement_template": "tilretteleggingsavtale/1.2.0/nb.docx",
-        "receipt_template": "kvittering/1.1.0/nb.docx",
+        "agreement_template": _word_file(*printed),
+        "receipt_template": _word_file(*RECEIPT_TEMPLATE),
     }
-    agreement = command()["agreement"]
-    shown = _context("tilretteleggingsavtale", "1.2.0", agreement)
-    receipt = json.loads((ROOT / "templates/kvittering/1.1.0/sample.json").read_text())
-    receipt_shown = _context("kvittering", "1.1.0", receipt)
+    shown = _context(*printed, agreement)
+    receipt_shown = _context(
+        *RECEIPT_TEMPLATE,
+        json.loads((ROOT / "templates" / "/".join(RECEIPT_TEMPLATE) / "sample.json").read_text()),
+    )
     app = Celery("baseline", broker=place.node.url, set_as_current=False)
     app.conf.broker_transport_options = {"confirm_publish": True}
 
@@ -237,6 +241,10 @@ def baseline(place: Place, *, workers: int) -> Iterator[System]:
 _QUORUM = {"x-queue-type": "quorum"}
 _COMMANDS = Queue("baseline.commands", durable=True, queue_arguments=_QUORUM)
 _EVENTS = Queue("baseline.events", Exchange("baseline.events", type="topic"), "#", queue_arguments=_QUORUM)
+
+
+def _word_file(name: str, version: str) -> str:
+    return f"{name}/{version}/nb.docx"
 
 
 def _context(name: str, version: str, data: Mapping[str, Any]) -> dict[str, Any]:
