@@ -20,7 +20,7 @@ from service.pipeline.drive import Rest, drive
 from service.pipeline.intake import receive
 from service.pipeline.services import Services
 
-__all__ = ["command", "driven", "driven_revision", "example_docx", "in_process", "pages_docx"]
+__all__ = ["command", "driven", "in_process", "pages_docx", "rendered"]
 
 
 def command(**changes: Any) -> dict[str, Any]:
@@ -47,11 +47,12 @@ def in_process(home: Path | None = None) -> Iterator[Services]:
             yield services
 
 
-def example_docx(services: Services) -> bytes:
-    """The agreement's Word file, as the product fills it in."""
-    agreement_id = driven(services, command())
-    rendered = next(e for e in services.ledger.read(agreement_id) if e.type == "rendered")
-    return services.ledger.get_blob(agreement_id, str(rendered.data["docx_sha256"]), "docx")
+def rendered(services: Services, agreement_id: str) -> tuple[bytes, bytes]:
+    """An agreement's Word file, as the product fills it in, and its PDF with all its fields and no signature."""
+    ledger = services.ledger
+    data = next(entry.data for entry in ledger.read(agreement_id) if entry.type == "rendered")
+    docx = ledger.get_blob(agreement_id, data["docx_sha256"], "docx")
+    return docx, ledger.get_blob(agreement_id, data["revision"]["sha256"], "pdf")
 
 
 def pages_docx(count: int) -> bytes:
@@ -67,10 +68,3 @@ def pages_docx(count: int) -> bytes:
     body = BytesIO()
     document.save(body)
     return body.getvalue()
-
-
-def driven_revision(services: Services) -> bytes:
-    """The example agreement as it is rendered, with all its fields and no signature."""
-    agreement_id = driven(services, command())
-    rendered = next(e for e in services.ledger.read(agreement_id) if e.type == "rendered")
-    return services.ledger.get_blob(agreement_id, rendered.data["revision"]["sha256"], "pdf")

@@ -23,8 +23,7 @@ from typing import Any
 import requests
 from asn1crypto import algos, tsp
 
-from benchmarks.documents import command as example
-from benchmarks.documents import driven, driven_revision, example_docx, in_process
+from benchmarks.documents import command, driven, in_process, rendered
 from benchmarks.installation import System, ours, servers
 from benchmarks.observed import CountingStore
 from benchmarks.report import Result, table
@@ -76,15 +75,11 @@ def _raw(place: Any, store: S3Store, rounds: int) -> dict[str, Sample]:
     """Seconds of each raw stage of one agreement."""
     found: dict[str, list[float]] = defaultdict(list)
     with in_process(place.folder / "raw") as services, requests.Session() as session:
-        docx = example_docx(services)
-        body = driven_revision(services)
+        keys, tools = services.keys, services.typesetting
         before = _tokens(services)
         counted = CountingStore(services.store)
-        keys, tools = services.keys, services.typesetting
-        driven(
-            replace(services, store=counted, open_keys=lambda: keys, open_typesetting=lambda: tools),
-            example(),
-        )
+        observed = replace(services, store=counted, open_keys=lambda: keys, open_typesetting=lambda: tools)
+        docx, body = rendered(services, driven(observed, command()))
         stamps = _tokens(services) - before
         writes = counted.requests["create"] + counted.requests["put"]
         size = counted.bytes_written // writes
@@ -139,8 +134,10 @@ def run() -> Result:
         with ours(place, workers=2) as system:
             idle = Sample(tuple(_idle(system, count)))
             idle_ids = list(system.received)[-count:]
-            most = system.rate(max(4, count // 4))
+            print(f"idle: p50 {idle.median:.2f} s", flush=True)
+            most = system.rate(max(1, count // 4))
             loaded = Sample(tuple(_loaded(system, count, 0.7 * most)))
+            print(f"at 70 % of {most:.2f} a second: p50 {loaded.median:.2f} s", flush=True)
             home = system.log.parent.name
         store = S3Store(S3Server.PLAIN, home, endpoint=place.s3.endpoint)
         stages = _stages(store, idle_ids)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.documents import example_docx, in_process, pages_docx
+from benchmarks.documents import command, driven, in_process, pages_docx, rendered
 from benchmarks.peers import Peer, peer, site_packages, until
 from benchmarks.report import Result, table
 from benchmarks.sides import interleaved, rounds, timed
@@ -150,7 +150,7 @@ def run() -> Result:
     usual = 30
     wanted = rounds(usual)
     with in_process() as services:
-        agreement = example_docx(services)
+        agreement, _ = rendered(services, driven(services, command()))
     with _workers(2) as workers:
         _checked(workers, agreement)
         one = {side: timed(partial(workers[0].render, side, agreement)) for side in _SIDES}

@@ -22,7 +22,7 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 
-from benchmarks.documents import driven_revision, in_process
+from benchmarks.documents import command, driven, in_process, rendered
 from benchmarks.keys import ALGORITHMS, SIGNERS, Ring, ring
 from benchmarks.peers import Peer, bench_venv, peer
 from benchmarks.report import Result, table
@@ -181,7 +181,7 @@ def run() -> Result:
     wanted = rounds(usual)
     measured: dict[str, dict[str, Sample]] = {}
     with in_process() as services:
-        document = driven_revision(services)
+        _, document = rendered(services, driven(services, command()))
     with tempfile.TemporaryDirectory() as temporary:
         for algorithm in ALGORITHMS:
             folder = Path(temporary) / algorithm.split()[0]
