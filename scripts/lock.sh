@@ -10,3 +10,6 @@ compile=(.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --generate-
 # What the images for production have: no embedded broker, no development PKI; the versions of runtime.lock.
 "${compile[@]}" -c requirements/runtime.lock pyproject.toml --extra pkcs11 --extra http --extra telemetry -o requirements/production.lock
 "${compile[@]}" pyproject.toml --extra embedded --extra development --extra pkcs11 --extra http --extra telemetry --group dev -o requirements/dev.lock
+# The peers of the benchmarks, with our versions of what is ours too, or the comparison would be of versions.
+shared='^(pyhanko|pyhanko-certvalidator|asn1crypto|cryptography|docxtpl|python-docx|jinja2|lxml|celery|kombu|amqp|boto3|botocore|requests)=='
+"${compile[@]}" --no-annotate -c <(grep -E "$shared" requirements/dev.lock | sed 's/ .*//') requirements/bench.in -o requirements/bench.lock
