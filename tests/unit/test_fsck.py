@@ -93,7 +93,7 @@ def test_without_a_marker_an_agreement_is_left_behind_and_the_same_command_mends
     assert (found.severity, found.code, found.where) == (
         Severity.ERROR, "marker_missing", marker.agreement_id,
     )  # fmt: skip
-    assert "same command id" in found.remedy
+    assert "signert recover" in found.remedy
     receive(services, "submit", payload)
     assert told(store) == []
 

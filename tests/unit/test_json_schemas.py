@@ -54,7 +54,7 @@ def test_check_says_what_is_not_current_and_changes_nothing(generate, tmp_path, 
         for name in ("schemas/agreement.json", *(f"schemas/command-{name}.json" for name in COMMAND_SCHEMAS),
                      "schemas/events.json", "schemas/renewal-receipt.json", "asyncapi.json", "openapi.json", "http.md",
                      "integration.md",
-                     "templates.md", "configuration.md", "schemas/old.json")
+                     "metrics.md", "templates.md", "configuration.md", "schemas/old.json")
     ]  # fmt: skip
     assert [p.name for p in old.parent.iterdir()] == ["old.json"]
     assert generate.main([]) == 0
