@@ -32,7 +32,7 @@ def ran(*arguments: str, **environ: str) -> str:
 
 def test_one_agreement_is_taken_apart() -> None:
     told = ran("benchmarks", "profile", BENCH_AGREEMENTS="1")
-    for what in ("LibreOffice", "difference analysis", "all of verify", "store create"):
+    for what in ("LibreOffice", "check_step", "all of verify", "store create"):
         assert what in told
     assert "Ordered by: cumulative time" in told
 

@@ -91,7 +91,9 @@ def test_development_as_it_comes(doctor: Doctor) -> None:
 def test_a_setting_that_is_none(doctor: Doctor) -> None:
     told = doctor(sotre="file:///x")
     assert told.code == 3
-    assert told.of("error") == {"configuration configuration": "SIGNERT_SOTRE: Unknown field."}
+    assert told.of("error") == {
+        "configuration configuration": "SIGNERT_SOTRE: there is no such setting; is SIGNERT_STORE meant?"
+    }
 
 
 def test_a_broker_that_is_not_there(doctor: Doctor) -> None:
