@@ -1,10 +1,11 @@
 """How long the HTTP service takes to hand out documents, and how much memory that takes.
 
-    python benchmarks/fetching.py [COUNT]
+    python -m benchmarks fetching [COUNT [AGREEMENTS]]
 
-Starts `signert serve` on a directory store with a provider on this machine, asks for each thing COUNT times (default
-300) over one connection, and then for a document of 100 MiB, in one piece and by four readers at a time. Prints the
-median and the 95th percentile in milliseconds, and the largest resident memory of the service's processes.
+With AGREEMENTS the store first gets the index of so many others, and a log of one entry for each. Starts `signert
+serve` on a directory store with a provider on this machine, asks for each thing COUNT times (default 300) over one
+connection, and then for a document of 100 MiB, in one piece and by four readers at a time. Prints the median and the
+95th percentile in milliseconds, and the largest resident memory of the service's processes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.growth import fill
 from tests.integration.test_http_server import Served, peak_of, served
 from tests.shelved import mentor
 
@@ -28,8 +30,9 @@ LARGE = 100 * 1024**2
 SMALL = 120 * 1024
 
 
-def main(count: int) -> None:
+def main(count: int, others: int) -> None:
     with tempfile.TemporaryDirectory() as home, served(Path(home), HTTP_RATE="1000000/minute") as service:
+        fill(service.shelf.store, others)
         agreement_id = service.shelf.signed(mentor(), body=os.urandom(SMALL))
         amended = service.shelf.signed(mentor())
         for _ in range(9):
@@ -37,6 +40,8 @@ def main(count: int) -> None:
         large = service.shelf.signed(mentor(), body=os.urandom(1024**2) * (LARGE // 1024**2))
         one = f"/api/v1/agreements/{agreement_id}"
         asked = {
+            "list, the newest 50": "/api/v1/agreements?limit=50",
+            "search, by case": "/api/v1/agreements?case_system=tiltak&reference=2036-7",
             "one agreement": one,
             "one agreement of ten versions": f"/api/v1/agreements/{amended}",
             "signed document (120 KiB)": f"{one}/versions/1/document",
@@ -56,8 +61,11 @@ def main(count: int) -> None:
                 times = []
                 for _ in range(count):
                     started = time.perf_counter()
-                    session.get(service.address + path, headers=headers, timeout=60)
+                    answer = session.get(service.address + path, headers=headers, timeout=60)
                     times.append((time.perf_counter() - started) * 1000)
+                    assert answer.status_code == (304 if "304" in name else 404 if "404" in name else 200), (
+                        name
+                    )
                 p95 = sorted(times)[max(0, round(0.95 * len(times)) - 1)]
                 print(f"| {name} | {statistics.median(times):.1f} | {p95:.1f} |")
         _large(service, f"/api/v1/agreements/{large}/versions/1/document")
@@ -82,4 +90,5 @@ def _large(service: Served, path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
+    given = [int(each) for each in sys.argv[1:3]]
+    main(*given, *(300, 0)[len(given) :])

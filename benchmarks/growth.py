@@ -86,7 +86,7 @@ def _amendments(services: Services, wanted: tuple[int, ...]) -> dict[int, Cost]:
     return {number: found[number] for number in wanted}
 
 
-def _fill(store: ObjectStore, count: int) -> None:
+def fill(store: ObjectStore, count: int) -> None:
     """The index of so many agreements, and a log of one entry each, which is never read."""
 
     def put(card: Any) -> None:
@@ -102,7 +102,7 @@ def _stores(services: Services, count: int, turns: int) -> dict[str, list[Cost]]
     found: dict[str, list[Cost]] = {"empty": [], "full": []}
     with tempfile.TemporaryDirectory() as temporary:
         stores = {name: DirectoryStore(Path(temporary) / name) for name in found}
-        _fill(stores["full"], count)
+        fill(stores["full"], count)
         for _ in range(turns):
             for name, store in stores.items():
                 found[name].append(_cost(services, store, command(id=str(uuid.uuid4()))))
