@@ -41,7 +41,7 @@ def main(count: int, others: int) -> None:
         one = f"/api/v1/agreements/{agreement_id}"
         asked = {
             "list, the newest 50": "/api/v1/agreements?limit=50",
-            "search, by case": "/api/v1/agreements?case_system=tiltak&reference=2036-7",
+            "search, by case": "/api/v1/agreements?case_system=tiltak&case_reference=2036-7",
             "one agreement": one,
             "one agreement of ten versions": f"/api/v1/agreements/{amended}",
             "signed document (120 KiB)": f"{one}/versions/1/document",

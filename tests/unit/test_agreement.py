@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ def test_every_agreement_comes_to_rest_with_every_party_in_its_order(parties: di
     assert [r.field for r in version.revisions[1:-1]] == [SEAL, *signed]
 
 
+@pytest.mark.thorough
 @given(PARTIES, st.data())
 def test_a_discarded_intent_is_prepared_anew_and_takes_nothing_back(
     parties: dict[str, int], data: st.DataObject

@@ -164,6 +164,7 @@ def test_a_snapshot_that_cannot_be_had_ends_the_build(tmp_path: Path, moment: st
     assert done.stderr
 
 
+@pytest.mark.thorough
 def test_the_bill_of_materials_is_valid_and_names_what_is_here(tmp_path: Path) -> None:
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator

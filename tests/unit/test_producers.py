@@ -538,6 +538,7 @@ def test_a_clock_may_be_a_minute_ahead(keys: ProducerKeys) -> None:
 GOOD = {kid: signed(kid) for kid in ("p256", "p384", "ed25519")}
 
 
+@pytest.mark.thorough
 @given(data=st.data(), kid=st.sampled_from(sorted(GOOD)))
 @settings(max_examples=400)
 def test_no_character_of_a_signature_can_change(keys: ProducerKeys, data: st.DataObject, kid: str) -> None:
@@ -573,6 +574,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = places(COMMAND)
 
 
+@pytest.mark.thorough
 @given(path=st.sampled_from(PLACES), value=JSON, how=st.sampled_from(["replace", "delete", "add"]))
 @settings(max_examples=400)
 def test_nothing_in_a_command_can_change(

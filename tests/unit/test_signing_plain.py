@@ -16,7 +16,7 @@ from signing.plain import field_signed_in
 from tests.attacks import tools
 from tests.attacks.tools import PlainWriter, add, array, dictionary, name
 
-pytestmark = pytest.mark.pki
+pytestmark = [pytest.mark.pki, pytest.mark.thorough]
 
 Edit = Callable[[PlainWriter], None]
 
