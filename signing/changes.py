@@ -1,7 +1,8 @@
 """What was changed between the revisions of a signed document, and whether the signatures allow it.
 
-Each revision is compared with the one before it by pyHanko's difference analysis (ISO 32000-1 12.8.2.2), and held to
-rules of our own where that allows more than an agreement can bear; `touched` then names what was changed.
+Each revision is compared with the one before it: by what it touches, where it only signs (`plain`), else by pyHanko's
+difference analysis (ISO 32000-1 12.8.2.2). All are held to rules of our own where that allows more than an agreement
+can bear; `touched` then names what was changed.
 """
 
 from __future__ import annotations

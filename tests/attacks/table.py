@@ -38,7 +38,7 @@ every revision: applied to a real agreement, every attack that was not prepared 
 | digest | `signing/validate.py` | the bytes are those that were signed |
 | trust | `signing/validate.py` | the signer leads to a trust anchor |
 | structure of signatures | `signing/structure.py` | two ranges from the start to the revision's end, around this /Contents alone; one signer, nothing signed but the document; no overlap |
-| difference analysis | pyHanko, `signing/changes.py` | later revisions fill in signature fields and add evidence, no more |
+| difference analysis | pyHanko, `signing/changes.py`; `signing/plain.py` for a step that only signs | later revisions fill in signature fields and add evidence, no more |
 | increments | `signing/increments.py` | they list all their bytes, define nothing that was pointed to before, and leave values, looks, form defaults, tags and metadata as they were |
 | content that changes by itself | `signing/hidden.py` | no scripts, layers that are not always shown, or content from elsewhere |
 | file structure | pyHanko, `signing/changes.py` | one chain of cross-references, none hybrid, nothing behind the end |
