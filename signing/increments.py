@@ -18,7 +18,7 @@ from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 from pyhanko.pdf_utils.xref import read_object_header
 
 from signing.model import Modification
-from signing.objects import form_fields, look_up, references, write
+from signing.objects import form_fields, look_up, references, write, written
 
 __all__ = ["Survey", "review_step"]
 
@@ -49,7 +49,7 @@ def review_step(
         yield found("bytes-hidden", "Det ligger noe i filen som dokumentet ikke viser til.")
     if _metadata_differs(old, new):
         yield found("metadata-changed", "Dokumentets metadata er endret.")
-    if _entry(old.root, "/MarkInfo") != _entry(new.root, "/MarkInfo"):
+    if written(old.root, "/MarkInfo") != written(new.root, "/MarkInfo"):
         yield found("structure-changed", "Dokumentets struktur er endret.")
     if _form_defaults_differ(old, new):
         yield found("form-changed", "Det er endret hvordan skjemafelt vises.")
@@ -220,7 +220,7 @@ def _form_defaults_differ(old: HistoricalResolver, new: HistoricalResolver) -> b
         each.root["/AcroForm"] if "/AcroForm" in each.root else generic.DictionaryObject()
         for each in (old, new)
     )
-    if any(_entry(before, key) != _entry(after, key) for key in ("/DA", "/Q")):
+    if any(written(before, key) != written(after, key) for key in ("/DA", "/Q")):
         return True
     if bool(look_up(after, "/NeedAppearances")) and not bool(look_up(before, "/NeedAppearances")):
         return True
@@ -233,7 +233,7 @@ def _form_defaults_differ(old: HistoricalResolver, new: HistoricalResolver) -> b
             if now is None or write(was) != write(now):
                 return True
         elif not isinstance(now, generic.DictionaryObject) or any(
-            _entry(was, name) != _entry(now, name) for name in was
+            written(was, name) != written(now, name) for name in was
         ):
             return True
     return False
@@ -250,7 +250,7 @@ def _changed_fields(old: HistoricalResolver, new: HistoricalResolver) -> Iterato
         if value != now:
             if value:
                 yield name, "field-changed"
-        elif any(_entry(was, key) != _entry(field, key) for key in ("/AP", "/AS")) or (
+        elif any(written(was, key) != written(field, key) for key in ("/AP", "/AS")) or (
             "/AP" in field and any(number in touched for number, _ in references(field["/AP"]))
         ):
             yield name, "field-appearance-changed"
@@ -264,7 +264,3 @@ def _value(field: Any) -> bytes:
     if isinstance(value, generic.NullObject) or value in ("", "/Off"):
         return b""
     return write(value)
-
-
-def _entry(node: Any, key: str) -> bytes:
-    return write(node.raw_get(key)) if key in node else b""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyhanko.pdf_utils import generic
 
-__all__ = ["form_fields", "look_up", "pages", "references", "write"]
+__all__ = ["form_fields", "look_up", "pages", "references", "write", "written"]
 
 
 def look_up(node: Any, key: str, default: Any = None) -> Any:
@@ -34,6 +34,11 @@ def write(value: Any) -> bytes:
     output = BytesIO()
     value.write_to_stream(output, None)
     return output.getvalue()
+
+
+def written(node: Any, key: str) -> bytes:
+    """A dictionary's entry as it is written, references not followed; empty where there is none."""
+    return write(node.raw_get(key)) if key in node else b""
 
 
 _INHERITED = ("/MediaBox", "/CropBox", "/Rotate", "/Resources")

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import HistoricalResolver
 
-from signing.objects import look_up, references, write
+from signing.objects import look_up, references, written
 
 __all__ = ["field_signed_in"]
 
@@ -31,7 +31,7 @@ def field_signed_in(old: HistoricalResolver, new: HistoricalResolver) -> generic
     xrefs = new.reader.xrefs
     if xrefs.refs_freed_in_revision(new.revision):
         return None
-    if _written(old.trailer_view, "/Root") != _written(new.trailer_view, "/Root"):
+    if written(old.trailer_view, "/Root") != written(new.trailer_view, "/Root"):
         return None
     size = int(old.trailer_view["/Size"])
     touched = new.explicit_refs_in_revision()
@@ -48,7 +48,7 @@ def field_signed_in(old: HistoricalResolver, new: HistoricalResolver) -> generic
         if not _are_dictionaries(before, after):
             return None
         changed = {
-            name for name in before.keys() | after.keys() if _written(before, name) != _written(after, name)
+            name for name in before.keys() | after.keys() if written(before, name) != written(after, name)
         }
         if (item.idnum, item.generation) == (old.root_ref.idnum, old.root_ref.generation):
             if changed - {"/DSS"} or "/DSS" in before or not _is_store(new, after, fresh):
@@ -110,7 +110,3 @@ def _is_store(new: HistoricalResolver, root: Any, fresh: set[int]) -> bool:
 
 def _is_fresh(value: Any, fresh: set[int]) -> bool:
     return isinstance(value, generic.IndirectObject) and value.idnum in fresh
-
-
-def _written(node: Any, key: str) -> bytes:
-    return write(node.raw_get(key)) if key in node else b""

@@ -9,7 +9,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 
 from signing.model import Modification
-from signing.objects import pages, write
+from signing.objects import pages, write, written
 
 __all__ = ["describe"]
 
@@ -37,7 +37,7 @@ def describe(
             ("/Names", "names-changed", "Vedlegg eller navn i dokumentet er endret."),
             ("/OCProperties", "layers-changed", "Dokumentets lag er endret."),
         ):
-            if _print(old.root, key) != _print(new.root, key) or _reference(new.root, key) in touched:
+            if written(old.root, key) != written(new.root, key) or _reference(new.root, key) in touched:
                 yield Modification(code, text, False, after)
     # The revision may be malformed in any way; that it changed something has been found already.
     except Exception:  # noqa: BLE001
@@ -48,7 +48,7 @@ def _describe_page(
     index: int, before: Any, page: Any, touched: set[tuple[int, int]], after: str
 ) -> Iterator[Modification]:
     content = any(
-        _print(before, key) != _print(page, key)
+        written(before, key) != written(page, key)
         for key in ("/Contents", "/Resources", "/MediaBox", "/CropBox", "/Rotate")
     )
     if not content:
@@ -115,7 +115,3 @@ def _references(value: Any, depth: int) -> Iterator[tuple[int, int]]:
 def _reference(node: Any, key: str) -> tuple[int, int] | None:
     value = node.raw_get(key) if key in node else None
     return (value.idnum, value.generation) if isinstance(value, generic.IndirectObject) else None
-
-
-def _print(node: Any, key: str) -> bytes:
-    return write(node.raw_get(key)) if key in node else b""

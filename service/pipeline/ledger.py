@@ -80,7 +80,7 @@ class _Recent(threading.local):
 
 
 class Ledger:
-    """One object store seen as agreements. Holds no state of its own.
+    """One object store seen as agreements. Holds no state of its own but what a run is `remembering`.
 
     `retention` is how long the store is asked to keep log entries and what is archived, None for no such ask. Where a
     template asks for longer (`until`), that holds.
