@@ -410,6 +410,10 @@ def main() -> None:
     given = parser.parse_args()
     if os.geteuid():
         raise SystemExit("container-proof needs root, for mounts and chroot")
+    if not (given.base or shutil.which("debootstrap")):
+        raise SystemExit(
+            "container-proof needs debootstrap (apt-get install debootstrap), or a --base that it made"
+        )
     began = time.monotonic()
 
     def say(text: str) -> None:
