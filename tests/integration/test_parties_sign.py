@@ -159,7 +159,9 @@ def test_a_value_that_takes_more_room_than_was_kept_is_refused_and_not_parked(
             signing_prepare,
             "space_for",
             lambda who, room: (
-                1024 - signing_prepare.TOKEN_ALLOWANCE if who.certificate == mine else real(who, room)
+                1024 - case.services.keys.timestamps.token_room
+                if who.certificate == mine
+                else real(who, room)
             ),
         )
         case.sign_with_value("employer", "organisation")
