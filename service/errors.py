@@ -139,6 +139,12 @@ class NotFound(StoreError):
     retryable = False
 
 
+class ChecksumMismatch(StoreError):
+    """The store has other bytes under the name than were written there."""
+
+    code = "store_checksum"
+
+
 class AlreadyExists(StoreError):
     """`create` found an object of that key: somebody was first."""
 

@@ -52,7 +52,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from service.domain.object_keys import check_key, in_byte_order
-from service.errors import AlreadyExists, ConfigurationError, NotFound, Retained, StoreError
+from service.errors import AlreadyExists, ChecksumMismatch, ConfigurationError, NotFound, Retained, StoreError
 
 __all__ = ["LockMode", "S3Store"]
 
@@ -144,10 +144,9 @@ class S3Store:
             body, sha256 = self._ask(fetch, "read", key)
             if hashlib.sha256(body).hexdigest() == sha256:
                 return body
-        raise StoreError(
+        raise ChecksumMismatch(
             f"{key} in the store is not what was written there: its checksum is "
             + ("missing" if sha256 is None else "another"),
-            code="store_checksum",
             remedy="Find out who changed the object, and restore the version that this service wrote.",
         )
 

@@ -23,7 +23,19 @@ from typing import Any
 
 from service.errors import LogCorrupt, NewerFormat
 
-__all__ = ["Draft", "Entry", "Occurrence", "canonical", "check_chain", "following", "log_key", "timestamp"]
+__all__ = [
+    "Draft",
+    "Entry",
+    "Occurrence",
+    "canonical",
+    "check_chain",
+    "following",
+    "gather",
+    "gathered_key",
+    "log_key",
+    "parse_gathered",
+    "timestamp",
+]
 
 FORMAT = 1
 """Version of the entry's own layout (`v` in its JSON)."""
@@ -135,23 +147,10 @@ class Entry:
 
         Of another format than ours, `NewerFormat`.
         """
+        entry = _read(body)
         try:
-            raw = json.loads(body)
-            if isinstance(raw["v"], int) and raw["v"] > FORMAT:
-                raise NewerFormat(f"a log entry is of format {raw['v']}; this release knows {FORMAT}")
-            entry = cls(
-                agreement_id=raw["agreement"],
-                seq=raw["seq"],
-                previous=raw["previous"],
-                id=raw["id"],
-                at=raw["at"],
-                type=raw["type"],
-                version=raw["version"],
-                data=raw["data"],
-                occurrences=tuple(Occurrence(e["type"], e["data"]) for e in raw["events"]),
-            )
-            intact = raw["v"] == FORMAT and entry.body == body
-        except (ValueError, KeyError, TypeError) as exc:
+            intact = entry.body == body
+        except (ValueError, TypeError) as exc:
             raise LogCorrupt(f"a log entry cannot be read: {type(exc).__name__}") from exc
         if not intact:
             raise LogCorrupt(
@@ -176,8 +175,56 @@ class Entry:
         ]
 
 
+def _read(body: bytes) -> Entry:
+    """The entry that these bytes tell, canonical or not. Raises `LogCorrupt`, `NewerFormat`."""
+    try:
+        raw = json.loads(body)
+        if isinstance(raw["v"], int) and raw["v"] > FORMAT:
+            raise NewerFormat(f"a log entry is of format {raw['v']}; this release knows {FORMAT}")
+        if raw["v"] != FORMAT:
+            raise ValueError("no format of ours")
+        return Entry(
+            agreement_id=raw["agreement"],
+            seq=raw["seq"],
+            previous=raw["previous"],
+            id=raw["id"],
+            at=raw["at"],
+            type=raw["type"],
+            version=raw["version"],
+            data=raw["data"],
+            occurrences=tuple(Occurrence(e["type"], e["data"]) for e in raw["events"]),
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise LogCorrupt(f"a log entry cannot be read: {type(exc).__name__}") from exc
+
+
 def log_key(agreement_id: str, seq: int) -> str:
     return f"agreements/{agreement_id}/log/{seq:08d}.json"
+
+
+def gathered_key(agreement_id: str) -> str:
+    """Where the log's first entries are kept together, a line each: for reading, not for proof."""
+    return f"agreements/{agreement_id}/log.jsonl"
+
+
+def gather(entries: Iterable[Entry]) -> bytes:
+    """The entries' canonical bytes (they have no line break), a line each."""
+    return b"\n".join(entry.body for entry in entries)
+
+
+def parse_gathered(agreement_id: str, body: bytes) -> list[Entry]:
+    """The entries that `gather` was given, a chain from the first one on. Raises `LogCorrupt`, `NewerFormat`.
+
+    Each line is known by its SHA-256, which stands in the next, so these are the bytes that were once written. Only
+    the last one vouches for itself: hold it against the log's own entry.
+    """
+    entries: list[Entry] = []
+    for line in body.split(b"\n"):
+        entry = _read(line)
+        entry.__dict__["body"] = line  # as `cached_property` keeps it
+        entries.append(entry)
+    check_chain(agreement_id, entries)
+    return entries
 
 
 def following(
@@ -196,10 +243,10 @@ def following(
     )
 
 
-def check_chain(agreement_id: str, entries: Iterable[Entry]) -> None:
-    """Raise `LogCorrupt` unless the entries are the whole chain of this agreement from its first entry."""
-    previous: str | None = None
-    for expected, entry in enumerate(entries):
+def check_chain(agreement_id: str, entries: Iterable[Entry], *, after: Entry | None = None) -> None:
+    """Raise `LogCorrupt` unless the entries are this agreement's chain from its first entry, or from `after`, on."""
+    previous = after.sha256 if after else None
+    for expected, entry in enumerate(entries, after.seq + 1 if after else 0):
         if entry.agreement_id != agreement_id or entry.seq != expected:
             raise LogCorrupt(f"log of agreement {agreement_id}: entry {expected} is missing or out of place")
         if entry.previous != previous:

@@ -15,7 +15,6 @@ import rfc8785
 
 from service.domain import moves
 from service.domain.agreement import Agreement, Declaration, Status, Version
-from service.domain.folding import fold
 from service.domain.log import Draft, Occurrence
 from service.domain.steps import Capability, Step
 from service.domain.template import Manifest
@@ -192,7 +191,7 @@ def _append(
     May be repeated: a run that a crash left behind is handed over again.
     """
     while True:
-        other = fold(services.ledger.read(agreement_id))
+        other = services.ledger.agreement(agreement_id)
         draft = decide(other)
         if draft is None:
             break

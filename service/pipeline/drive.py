@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from service.domain import moves
 from service.domain.agreement import Agreement
-from service.domain.folding import advance, fold
+from service.domain.folding import advance
 from service.domain.log import Draft, Entry, timestamp
 from service.domain.signals import PARKINGS, STEPS
 from service.domain.steps import UPKEEP, Capability, Step, StepKind, next_step
@@ -106,8 +106,8 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
 
 def _drive(services: Services, marker: Marker, observe: Observer) -> Outcome:
     ledger = services.ledger
-    entries = ledger.read(marker.agreement_id)
-    agreement = fold(entries)
+    chain = ledger.chain(marker.agreement_id)
+    entries, agreement = tuple(chain.entries), chain.agreement
     told = min(marker.since, len(entries))  # the first entry whose events may not be published
     if marker.since > told:  # of a run that began without a look at the log
         marker = replace(marker, since=told)
@@ -153,6 +153,7 @@ def _drive(services: Services, marker: Marker, observe: Observer) -> Outcome:
         erase.note_disposal(services, agreement)
         doing = "index"
         index(services.store, services.pseudonyms, agreement)
+        ledger.gather(agreement.id)
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
         parked = _park(services, replace(marker, since=told), doing, exc)
         _index(services, agreement)

@@ -16,7 +16,6 @@ from typing import Any
 
 from service.domain.agreement import SEAL, Agreement
 from service.domain.erasure import ErasureReason, check_erasable, disposable_from, ordered
-from service.domain.folding import fold
 from service.domain.log import Draft, Occurrence, canonical, timestamp
 from service.domain.ports import ObjectStore
 from service.domain.steps import Step
@@ -69,7 +68,7 @@ def disposable(ledger: Ledger, unsigned_days: int, on: date) -> Iterator[Disposa
         if agreement_id in seen:
             continue
         seen.add(agreement_id)
-        agreement = fold(ledger.read(agreement_id))
+        agreement = ledger.agreement(agreement_id)
         since = disposable_from(agreement, unsigned_days)
         if since is not None and since <= on:
             yield _disposable(agreement, since)
@@ -102,7 +101,7 @@ def order_erasure(
     """
     ledger, now = services.ledger, services.clock.now()
     while True:
-        agreement = fold(ledger.read(agreement_id))
+        agreement = ledger.agreement(agreement_id)
         if head is not None and agreement.head.sha256 != head:
             raise SignertError(
                 f"agreement {agreement_id} has changed since the list was made",

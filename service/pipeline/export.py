@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from service.domain.agreement import Agreement, Version
 from service.domain.archive import Chapter, Dossier, contents
 from service.domain.folding import fold
 from service.domain.log import Entry, timestamp
 from service.domain.places import Found
-from service.errors import LogCorrupt, NotFound, SignertError, TemplateError
+from service.errors import ChecksumMismatch, LogCorrupt, NotFound, SignertError, TemplateError
 from service.pipeline.fsck.agreements import read_claim
 from service.pipeline.fsck.reading import FOLD_FAULTS, named_blobs
 from service.pipeline.ledger import Ledger, blob_key
@@ -39,7 +39,6 @@ __all__ = [
 ]
 
 
-_CHECKSUM: Final = "store_checksum"
 """What a store says of one object that is not what was written there."""
 
 
@@ -121,7 +120,7 @@ def export(
         try:
             yield _export(ledger, templates, packager, agreement_id)
         except SignertError as exc:
-            if exc.code == "output" or (exc.retryable and exc.code != _CHECKSUM):
+            if exc.code == "output" or (exc.retryable and not isinstance(exc, ChecksumMismatch)):
                 raise
             yield Exported(agreement_id, State.FAILED, error=exc)
 

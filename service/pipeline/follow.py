@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.domain.agreement import Agreement
-from service.domain.folding import advance, fold
+from service.domain.folding import advance
 from service.domain.log import Entry
 from service.domain.steps import UPKEEP, next_step
 from service.errors import FieldError, NotFound
@@ -56,19 +57,17 @@ def follow(
             error = json.loads(ledger.store.get(refused))["error"]
             faults = tuple(FieldError(**e) for e in error["detail"]["errors"])
             return Rejection(error["code"], error["message"], faults)
-        if agreement is None:
-            try:
-                entries = ledger.read(agreement_id) if agreement_id else []
-            except NotFound:
-                entries = []
-            found = fold(entries) if entries else None
-            if found and payload["command_id"] in found.commands:
-                agreement = found
-        else:
+        entries: list[Entry] = []
+        if agreement is not None:
             entries = ledger.read_after(agreement.head)
             for entry in entries:
                 agreement = advance(agreement, entry)
-        for entry in entries if agreement else []:
+        elif agreement_id:
+            with contextlib.suppress(NotFound):
+                chain = ledger.chain(agreement_id)
+                if payload["command_id"] in chain.agreement.commands:
+                    entries, agreement = chain.entries, chain.agreement
+        for entry in entries:
             observe(entry)
         if agreement and _is_at_rest(ledger, agreement):
             return agreement
@@ -87,6 +86,6 @@ def _is_at_rest(ledger: Ledger, agreement: Agreement) -> bool:
     if next_step(agreement, now, but=UPKEEP) is not None:
         return False
     waited_for = [d.agreement_id for d in agreement.current.declarations if d.requested and not d.is_done]
-    if any(next_step(fold(ledger.read(i)), now, but=UPKEEP) is not None for i in waited_for):
+    if any(next_step(ledger.agreement(i), now, but=UPKEEP) is not None for i in waited_for):
         return False
     return not (waited_for and ledger.read_after(agreement.head))  # one may have ended since this was read

@@ -23,7 +23,8 @@ from service.domain.ports import ObjectStore
 from service.domain.pseudonyms import Pseudonyms
 from service.domain.summary import Summary
 from service.errors import AlreadyExists, NotFound
-from service.pipeline.ledger import blob_key, read_entries_after
+from service.pipeline.chain import read_entries_after
+from service.pipeline.ledger import blob_key
 
 __all__ = ["card_of", "index", "read_card"]
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import rfc8785
 
-from service.domain.folding import fold
 from service.domain.periods import norwegian_date
 from service.domain.sender import Sender
 from service.domain.signals import COMMANDS
@@ -214,7 +213,7 @@ def _agreement_meant(services: Services, command: Command, sender: Sender | None
         return agreement_id
     agreement_id = str(command.values["agreement_id"])
     try:
-        agreement = fold(services.ledger.read(agreement_id))
+        agreement = services.ledger.agreement(agreement_id)
     except NotFound:
         raise CommandRejected(
             "there is no such agreement",
@@ -239,7 +238,7 @@ def _append(services: Services, claim: Claim) -> Marker:
 def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marker:
     """Append what a command does to an agreement that is there."""
     while True:
-        agreement = fold(services.ledger.read(claim.agreement_id))
+        agreement = services.ledger.agreement(claim.agreement_id)
         since = agreement.head.seq + 1
         if claim.command_id in agreement.commands:
             services.signals.count(COMMANDS, claim.command, "duplicate", "")
@@ -268,7 +267,7 @@ def _go_on(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marke
 def _begin(services: Services, claim: Claim, values: Mapping[str, Any]) -> Marker:
     """Append the first entry of an agreement, if it is not there."""
     try:
-        agreement = fold(services.ledger.read(claim.agreement_id))
+        agreement = services.ledger.agreement(claim.agreement_id)
     except NotFound:
         return _append_first(services, claim, values)
     if claim.command_id not in agreement.commands:

@@ -8,23 +8,28 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from service.domain.log import Draft, Entry, check_chain, log_key, timestamp
+from service.domain.agreement import Agreement
+from service.domain.log import Draft, Entry, timestamp
 from service.domain.ports import Clock, ObjectStore, Signals
 from service.domain.signals import ENTRIES, FINISHED, SILENT
-from service.errors import AlreadyExists, NotFound, SignertError, StoreError
+from service.errors import AlreadyExists, SignertError, StoreError
+from service.pipeline.chain import Chain, read_chain, read_entries_after
 from signing.kept import Kept
 
-__all__ = ["Ledger", "Raced", "blob_key", "read_chain", "read_entries_after"]
+__all__ = ["Ledger", "Raced", "blob_key"]
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 64
+_REMEMBERED_LOGS: Final = 8
 _REMEMBERED_BYTES: Final = 32 * 1024 * 1024
-
 
 _ENDS = frozenset({"signed", "declined", "expired", "cancelled", "rejected"})
 """Entries that a version ends with."""
@@ -41,35 +46,11 @@ def blob_key(agreement_id: str, sha256: str, extension: str) -> str:
     return f"agreements/{agreement_id}/blobs/{sha256}.{extension}"
 
 
-def read_chain(store: ObjectStore, agreement_id: str) -> list[Entry]:
-    """See `Ledger.read`."""
-    entries = [Entry.parse(store.get(key)) for key in store.list(f"agreements/{agreement_id}/log/")]
-    if not entries:
-        raise NotFound(
-            f"there is no agreement {agreement_id}",
-            remedy="Check the id, and that SIGNERT_STORE is the right store.",
-        )
-    check_chain(agreement_id, entries)
-    return entries
-
-
-def read_entries_after(store: ObjectStore, entry: Entry) -> list[Entry]:
-    """See `Ledger.read_after`."""
-    found: list[Entry] = []
-    last = entry
-    while store.exists(key := log_key(entry.agreement_id, last.seq + 1)):
-        following = Entry.parse(store.get(key))
-        if following.previous != last.sha256:
-            raise StoreError(f"log of agreement {entry.agreement_id}: entry {following.seq} does not follow")
-        found.append(following)
-        last = following
-    return found
-
-
 class _Recent(threading.local):
     """What a thread wrote or read of late, while it is to remember."""
 
     blobs: Kept[str, bytes] | None = None
+    chains: Kept[str, Chain] | None = None
 
     def get(self, key: str) -> bytes | None:
         return self.blobs.get(key) if self.blobs is not None else None
@@ -101,23 +82,58 @@ class Ledger:
 
     @contextlib.contextmanager
     def remembering(self) -> Iterator[None]:
-        """Meanwhile this thread does not ask the store for blobs that it wrote or read just before.
+        """Meanwhile this thread does not ask the store for what it wrote or read just before.
 
-        What a blob holds is what its name says, so it cannot age. Nothing is remembered afterwards: an erased
-        agreement's content must not live on in a worker.
+        What a blob holds is what its name says, so it cannot age; of a log, what has come to it is read. Nothing is
+        remembered afterwards: an erased agreement's content must not live on in a worker.
         """
         if self._recent.blobs is not None:
             yield
             return
         self._recent.blobs = Kept(_REMEMBERED, _REMEMBERED_BYTES)
+        self._recent.chains = Kept(_REMEMBERED_LOGS, _REMEMBERED_BYTES)
         try:
             yield
         finally:
-            self._recent.blobs = None
+            self._recent.blobs = self._recent.chains = None
 
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
-        return read_chain(self.store, agreement_id)
+        return list(self.chain(agreement_id).entries)
+
+    def agreement(self, agreement_id: str) -> Agreement:
+        """The state that the chain tells. Raises as `read`, and `NewerFormat`."""
+        return self.chain(agreement_id).agreement
+
+    def chain(self, agreement_id: str) -> Chain:
+        """Both of these, as of one moment. Who is `remembering` gets the same one again, brought up to date."""
+        recent = self._recent.chains
+        chain = recent.get(agreement_id) if recent is not None else None
+        if chain is None:
+            chain = read_chain(self.store, agreement_id)
+            if recent is not None:
+                recent.put(agreement_id, chain, chain.size)
+        else:
+            chain.entries += read_entries_after(self.store, chain.entries[-1])
+        return chain
+
+    def _note(self, entry: Entry) -> None:
+        """Remember what this thread appended."""
+        if (recent := self._recent.chains) is None:
+            return
+        chain = recent.get(entry.agreement_id)
+        if chain is None and entry.seq == 0:
+            chain = Chain([])
+            recent.put(entry.agreement_id, chain, len(entry.body))
+        if chain is not None and len(chain.entries) == entry.seq:
+            chain.entries.append(entry)
+
+    def gather(self, agreement_id: str) -> None:
+        """Have a log that has grown long read at once from now on. What goes wrong is for the next time."""
+        try:
+            self.chain(agreement_id).gather(self.store)
+        except SignertError as exc:
+            log.warning("log not gathered agreement=%s code=%s", agreement_id, exc.code)
 
     def read_after(self, entry: Entry) -> list[Entry]:
         """The entries that follow `entry`, checked against it."""
@@ -152,6 +168,7 @@ class Ledger:
                 raise Raced(
                     f"log of agreement {agreement_id}: entry {entry.seq} was written by another"
                 ) from None
+        self._note(entry)
         self._signals.count(ENTRIES, entry.type)
         if entry.type in _ENDS:
             self._signals.count(FINISHED, entry.type)

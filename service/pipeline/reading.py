@@ -31,12 +31,12 @@ from service.domain.access import (
     sight,
 )
 from service.domain.agreement import Agreement, Status, Version
-from service.domain.folding import advance, fold
+from service.domain.folding import advance
 from service.domain.log import Entry
 from service.domain.paper import EXTENSIONS
 from service.domain.periods import norwegian_date
 from service.domain.presentation import is_protected
-from service.errors import NotFound, StoreError
+from service.errors import ChecksumMismatch, NotFound
 from service.pipeline.ledger import Ledger, blob_key
 
 __all__ = [
@@ -120,7 +120,7 @@ def not_found() -> NotFound:
 
 def find(ledger: Ledger, agreement_id: str) -> Agreement:
     """The agreement as its log tells. Raises `NotFound`, `LogCorrupt`."""
-    return fold(ledger.read(parse_id(agreement_id)))
+    return ledger.agreement(parse_id(agreement_id))
 
 
 class Agreements:
@@ -326,6 +326,6 @@ def _checked(stream: Generator[bytes], document: Document) -> Generator[bytes]:
                 yield held
             held = piece
         if sha256.hexdigest() != document.sha256:
-            raise StoreError(f"{document.key} is not what its name says", code="store_checksum")
+            raise ChecksumMismatch(f"{document.key} is not what its name says")
         if held:
             yield held

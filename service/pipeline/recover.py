@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from service.domain.agreement import Agreement
-from service.domain.folding import fold
 from service.domain.ports import Clock, ObjectStore
 from service.domain.steps import next_step
 from service.errors import LogCorrupt, NotFound
+from service.pipeline.chain import read_chain
 from service.pipeline.fsck.agreements import read_claim
 from service.pipeline.fsck.reading import FOLD_FAULTS
-from service.pipeline.ledger import read_chain
 from service.pipeline.waiting import is_noted
 from service.pipeline.work import Workbook, marker_key
 
@@ -69,7 +68,7 @@ def recover(
             continue
         driven = _any(store, f"work/{agreement_id}/")  # before the log: a marker goes after the last entry
         try:
-            agreement = fold(read_chain(store, agreement_id))
+            agreement = read_chain(store, agreement_id).agreement
         except NotFound:
             continue  # blobs of a command that is not taken in yet, or was refused late
         except (LogCorrupt, *FOLD_FAULTS):

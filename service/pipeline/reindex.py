@@ -14,13 +14,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final, TypeVar
 
-from service.domain.folding import fold
 from service.domain.places import CARD, INDEX, Found
 from service.domain.ports import ObjectStore
 from service.domain.pseudonyms import Pseudonyms
 from service.errors import ConfigurationError, LogCorrupt, NotFound
+from service.pipeline.chain import read_chain
 from service.pipeline.index import card_of, index, read_card
-from service.pipeline.ledger import read_chain
 
 __all__ = ["Reindexed", "Staleness", "reindex", "staleness"]
 
@@ -96,7 +95,7 @@ def _enter(
 ) -> bool | None:
     """Whether the index did not know the agreement as it is; None when its log cannot be read."""
     try:
-        agreement = fold(read_chain(store, agreement_id))
+        agreement = read_chain(store, agreement_id).agreement
     except NotFound:
         return False  # blobs of a command that was refused late
     except (LogCorrupt, KeyError, ValueError, TypeError, StopIteration, AttributeError, IndexError):

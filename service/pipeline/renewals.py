@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from service.domain.agreement import Agreement, Status
-from service.domain.folding import fold
 from service.domain.log import Draft, timestamp
 from service.domain.ports import ObjectStore
 from service.domain.renewal import Schedule
@@ -71,7 +70,7 @@ def look_at(services: Services, ids: Iterable[str], *, anew: bool) -> Iterator[L
     """
     for agreement_id in ids:
         try:
-            agreement = fold(services.ledger.read(agreement_id))
+            agreement = services.ledger.agreement(agreement_id)
             drafts = list(reassess(services, agreement)) if anew else []
         except (SignertError, SigningError) as exc:
             yield Looked(agreement_id, code=exc.code, message=exc.message, remedy=exc.remedy)
@@ -94,7 +93,7 @@ def renew(services: Services, ids: Iterable[str], *, asked: bool = False) -> Ite
 
 def _renewed(services: Services, agreement_id: str, decide: Decide) -> Looked:
     ledger = services.ledger
-    before = fold(ledger.read(agreement_id))
+    before = ledger.agreement(agreement_id)
     run = str(uuid.uuid5(_RUNS, agreement_id))
     marker = services.workbook.begin(agreement_id, run, since=before.head.seq + 1)
     try:
@@ -130,7 +129,7 @@ def _decide(services: Services, agreement: Agreement, decide: Decide) -> None:
                 assert draft.version
                 head = services.ledger.append(agreement.id, head, draft, version=draft.version)
         except Raced:
-            agreement = fold(services.ledger.read(agreement.id))
+            agreement = services.ledger.agreement(agreement.id)
             continue
         return
 

@@ -12,14 +12,11 @@ from typing import Any
 
 from service.domain.agreement import Paper, Version
 from service.domain.paper import EXTENSIONS, MAX_SCAN, ScanFault, media_type_of
-from service.errors import CommandRejected, FieldError, NotFound, StoreError
+from service.errors import ChecksumMismatch, CommandRejected, FieldError, NotFound
 from service.pipeline.ledger import Ledger, blob_key
 from service.pipeline.services import Services
 
 __all__ = ["missing_scans", "retain_scans", "scan_key", "take_scan", "without_content"]
-
-
-_CHECKSUM = "store_checksum"
 
 
 def scan_key(agreement_id: str, paper: Paper) -> str:
@@ -59,10 +56,8 @@ def _stored(services: Services, key: str) -> bytes:
             "scan.sha256",
             "No such file is in the store under the agreement's blobs. Put it there first, or send it along.",
         ) from None
-    except StoreError as exc:
-        if exc.code == _CHECKSUM:
-            raise _differs() from exc
-        raise
+    except ChecksumMismatch as exc:
+        raise _differs() from exc
 
 
 def _look(services: Services, body: bytes, media_type: str) -> None:
@@ -102,9 +97,7 @@ def missing_scans(ledger: Ledger, agreement_id: str, version: Version) -> Iterat
         except NotFound:
             yield f"{which} is not in the store"
             continue
-        except StoreError as exc:
-            if exc.code != _CHECKSUM:
-                raise
+        except ChecksumMismatch:
             body = None
         if body is None or hashlib.sha256(body).hexdigest() != paper.scan_sha256:
             yield f"{which} is not what the log says"

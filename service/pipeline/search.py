@@ -25,14 +25,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
-from service.domain.folding import fold
 from service.domain.periods import OSLO
 from service.domain.places import PLACE, Card, Found, kind_matches, place_of_time
 from service.domain.ports import ObjectStore
 from service.domain.summary import FIELDS, Query, Summary
 from service.errors import NewerFormat, NotFound, QueryRefused
+from service.pipeline.chain import read_chain
 from service.pipeline.index import card_of, read_card
-from service.pipeline.ledger import read_chain
 
 __all__ = ["MAX_LIMIT", "Page", "Query", "Summary", "search"]
 
@@ -158,7 +157,7 @@ def _card(store: ObjectStore, query: Query, found: Found) -> Card | None:
     card = read_card(store, found.agreement_id)
     if card is None or (found.seq or 0) > card.status_seq:  # the card is about to be written
         try:
-            card = card_of(store, None, fold(read_chain(store, found.agreement_id)), card)
+            card = card_of(store, None, read_chain(store, found.agreement_id).agreement, card)
         except NotFound:
             return None
         except NewerFormat:  # of a release that is being rolled out: what was known before is told

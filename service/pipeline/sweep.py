@@ -102,7 +102,8 @@ def take_up(services: Services, marker: Marker) -> Outcome | None:
     A crash may have come before the command's entry: then the command is taken in first.
     """
     try:
-        return drive(services, resume(services, marker) or marker)
+        with services.ledger.remembering():
+            return drive(services, resume(services, marker) or marker)
     except NotFound:
         log.info("nothing to drive agreement=%s", marker.agreement_id)
     services.workbook.end(marker)

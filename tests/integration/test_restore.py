@@ -22,10 +22,10 @@ from service.domain.agreement import Agreement, Status
 from service.domain.folding import fold
 from service.domain.ports import ObjectStore
 from service.domain.steps import next_step
+from service.pipeline.chain import read_chain
 from service.pipeline.drive import Rest, drive
 from service.pipeline.fsck import Severity, StoreCheck
 from service.pipeline.intake import receive
-from service.pipeline.ledger import read_chain
 from service.pipeline.recover import Recovered, recover
 from service.pipeline.reindex import reindex
 from service.pipeline.services import Services
@@ -243,7 +243,7 @@ def on_the_command_line(folder: Path, command: str) -> Any:
 
 def agreements(store: ObjectStore) -> dict[str, Agreement]:
     ids = [i for i in store.folders("agreements/") if any(store.list(f"agreements/{i}/log/", limit=1))]
-    return {i: fold(read_chain(store, i)) for i in ids}
+    return {i: read_chain(store, i).agreement for i in ids}
 
 
 def claimed(store: ObjectStore, *, every: bool = False) -> Any:

@@ -16,7 +16,7 @@ from service.adapters.templates import Catalogue
 from service.domain.folding import advance, fold
 from service.domain.log import log_key
 from service.domain.places import card_key
-from service.errors import CommandRejected, FieldError, NotFound, StoreError
+from service.errors import ChecksumMismatch, CommandRejected, FieldError, NotFound, StoreError
 from service.pipeline.fsck import Severity, StoreCheck
 from service.pipeline.index import index
 from service.pipeline.intake import receive
@@ -364,7 +364,7 @@ def test_one_object_that_cannot_be_read_does_not_end_the_check(
 
 def test_what_the_store_itself_calls_altered_is_altered(services: Services, store: MemoryStore) -> None:
     marker = receive(services, "submit", command())
-    error = StoreError("not what was written there", code="store_checksum")
+    error = ChecksumMismatch("not what was written there")
     blob, *_ = store.list(f"agreements/{marker.agreement_id}/blobs/")
     assert told(Failing(store, blob, error)) == [("blob_altered", blob)]
     entry = log_key(marker.agreement_id, 0)

@@ -15,7 +15,6 @@ from service.bootstrap import open_store, system_clock
 from service.config import Settings
 from service.domain.agreement import Agreement
 from service.domain.due import open_items
-from service.domain.folding import fold
 from service.domain.log import Entry
 from service.entrypoints import output
 from service.errors import NotFound, SignertError
@@ -122,7 +121,7 @@ def parse_agreement_id(given: str) -> str:
 
 def read_agreement(settings: Settings, agreement_id: str) -> Agreement:
     """The agreement as its log tells. Raises `NotFound`, `LogCorrupt`."""
-    return fold(open_ledger(settings).read(parse_agreement_id(agreement_id)))
+    return open_ledger(settings).agreement(parse_agreement_id(agreement_id))
 
 
 def refuse_erased(agreement: Agreement) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from service.domain.agreement import Agreement
 from service.domain.folding import fold
-from service.domain.log import Entry
+from service.domain.log import Entry, gather, gathered_key
 from service.domain.places import card_key
 from service.domain.ports import ObjectStore
 from service.domain.steps import UPKEEP, Step, next_step
@@ -35,17 +35,10 @@ def check_agreement(
     """Look at all that belongs to the agreement, as of `at` or now; findings and counts are in what is returned."""
     examined = Examined(store)
     markers = _read_markers(examined, agreement_id)
-    root = f"agreements/{agreement_id}/"
-    log_keys, blob_keys = [], []
-    for key in store.list(root):
-        match key.removeprefix(root).split("/"):
-            case ["log", _]:
-                log_keys.append(key)
-            case ["blobs", name] if _BLOB.fullmatch(name):
-                blob_keys.append(key)
-            case _:
-                examined.say("key_unknown", key, "no object of an agreement has such a key")
+    log_keys, blob_keys = _keys_of(examined, agreement_id)
     log = read_log(examined, agreement_id, log_keys)
+    if log.whole:
+        _check_gathered(examined, agreement_id, log.entries)
     blobs = Blobs(examined, log.entries)
     agreement = _folded(examined, agreement_id, log.entries) if log.whole and log.entries else None
     if log_keys and agreement is None:
@@ -70,6 +63,23 @@ def check_agreement(
     return examined
 
 
+def _keys_of(examined: Examined, agreement_id: str) -> tuple[list[str], list[str]]:
+    """Those of the log and those of the blobs; what is neither is said."""
+    root = f"agreements/{agreement_id}/"
+    log_keys, blob_keys = [], []
+    for key in examined.store.list(root):
+        match key.removeprefix(root).split("/"):
+            case ["log", _]:
+                log_keys.append(key)
+            case ["log.jsonl"]:
+                pass  # `_check_gathered`
+            case ["blobs", name] if _BLOB.fullmatch(name):
+                blob_keys.append(key)
+            case _:
+                examined.say("key_unknown", key, "no object of an agreement has such a key")
+    return log_keys, blob_keys
+
+
 def _folded(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> Agreement | None:
     try:
         return fold(entries)
@@ -80,6 +90,16 @@ def _folded(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> 
         said = f"the entries tell no agreement that this release understands ({type(exc).__name__})"
         examined.say("log_not_folded", agreement_id, said)
         return None
+
+
+def _check_gathered(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> None:
+    """It is written after the entries that it has, and used only where they prove it: what differs does no harm."""
+    key, code = gathered_key(agreement_id), "gathered_log_differs"
+    if not examined.store.exists(key):
+        return
+    body = examined.get(key, missing=(code, "it was taken away just now"), altered=code)
+    if body is not None and body != gather(entries[: body.count(b"\n") + 1]):
+        examined.say(code, key, "what was gathered of the log is not what its entries say")
 
 
 def _check_claims(examined: Examined, agreement: Agreement) -> None:

@@ -66,6 +66,10 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
         "Check that the same or a newer release of Signert reads the store than wrote it.",
     ),
     "log_absent": (Severity.NOTE, _NOTHING),
+    "gathered_log_differs": (
+        Severity.NOTE,
+        "Nothing, where the store was restored: it is not used, and written anew. Else find out who wrote there.",
+    ),
     # Blobs
     "blob_missing": (Severity.ERROR, _RESTORE),
     "blob_altered": (Severity.ERROR, _RESTORE),

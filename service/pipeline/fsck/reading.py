@@ -11,7 +11,7 @@ from typing import Final, TypeGuard
 from service.domain.log import Entry, log_key
 from service.domain.paper import EXTENSIONS
 from service.domain.ports import ObjectStore
-from service.errors import LogCorrupt, NewerFormat, NotFound, StoreError
+from service.errors import ChecksumMismatch, LogCorrupt, NewerFormat, NotFound, StoreError
 from service.pipeline.fsck.findings import Counts, Finding, finding
 from service.pipeline.ledger import blob_key
 
@@ -54,7 +54,6 @@ OTHER_HASHES: Final = frozenset(
 
 _ENTRY: Final = re.compile(r"(\d{8})\.json")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_CHECKSUM: Final = "store_checksum"
 SILENT_TWICE: Final = 2
 """After so many objects in a row that cannot be read it is the store that does not answer."""
 FOLD_FAULTS: Final = (
@@ -92,10 +91,9 @@ class Examined:
             body = self.store.get(key)
         except NotFound:
             self.say(missing[0], key, missing[1])
+        except ChecksumMismatch:
+            self.say(altered, key, "the object is not what was written there")
         except StoreError as exc:
-            if exc.code == _CHECKSUM:
-                self.say(altered, key, "the object is not what was written there")
-                return None
             self._unreadable += 1
             if self._unreadable > SILENT_TWICE:
                 raise
