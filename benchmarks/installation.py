@@ -29,7 +29,7 @@ from service.adapters.devpki import DevPki, DevPkiServer
 from service.bootstrap import open_catalogue
 from service.config import load_settings
 from service.domain.presentation import context
-from service.entrypoints.tasks import make_app, send_command
+from service.entrypoints.application import make_app, send_command
 from service.pipeline.render import RECEIPT_TEMPLATE
 from tests.rabbitmq import RabbitNode, running_rabbitmq
 from tests.s3server import S3Server, running_s3

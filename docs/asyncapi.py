@@ -13,8 +13,8 @@ from kombu import Queue
 from docs.worked import body, events, headers
 from service.adapters.events import CONTENT_TYPE
 from service.adapters.producers import MAX_SIGNATURE
+from service.entrypoints.application import COMMANDS
 from service.entrypoints.consumer import COMMAND_PREFIX, MAX_MESSAGE
-from service.entrypoints.tasks import COMMANDS
 from service.schemas.commands import COMMAND_SCHEMAS
 from service.schemas.events import EVENT_SCHEMAS
 from service.transport import Broker

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from service.entrypoints.application import COMMANDS
 from service.entrypoints.consumer import COMMAND_PREFIX
-from service.entrypoints.tasks import COMMANDS
 from service.schemas.events import EVENT_SCHEMAS
 from service.transport import Broker
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+from service.adapters.templates import Catalogue
 from service.errors import AlreadyExists, NotFound, Retained
+from service.pipeline.services import Services
 
 
 class MemoryStore:
@@ -105,3 +109,22 @@ class EventList:
     @property
     def types(self) -> list[object]:
         return [e["type"] for e in self.events]
+
+
+def without_tools(
+    store: MemoryStore | None = None,
+    clock: ManualClock | None = None,
+    events: EventList | None = None,
+    **more: Any,
+) -> Services:
+    """What commands are taken in with: a store in memory, the real templates, no LibreOffice and no keys."""
+    return Services(
+        store=store or MemoryStore(),
+        clock=clock or ManualClock(),
+        publisher=events or EventList(),
+        templates=Catalogue(Path(__file__).parents[1] / "templates"),
+        hand_over=lambda _capability, _agreement_id, _run: None,
+        open_typesetting=None,
+        open_keys=None,
+        **more,
+    )

@@ -16,7 +16,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import pytest
 
 from tests.ports import free_ports
+from tests.processes import started, until_it_answers
 
 __all__ = ["RabbitNode", "rabbitmq", "running_rabbitmq"]
 
@@ -310,31 +310,20 @@ class RabbitNode:
     def _wait_for(self, process: subprocess.Popen[bytes], ready: Any) -> None:
         from amqp import AMQPError
 
-        deadline = time.monotonic() + _START_LIMIT
-        while True:
-            try:
-                ready()
-            except (OSError, AMQPError) as exc:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    output = (self._folder / "output.log").read_text(errors="replace")[-2000:]
-                    raise RuntimeError(f"RabbitMQ does not start: {exc}\n{output}") from exc
-                time.sleep(0.05)  # until the next look
-            else:
-                return
+        until_it_answers(
+            "RabbitMQ",
+            process,
+            ready,
+            (OSError, AMQPError),
+            self._folder / "output.log",
+            seconds=_START_LIMIT,
+        )
 
 
 @contextlib.contextmanager
 def running_rabbitmq(folder: Path) -> Iterator[RabbitNode]:
     """A node that runs as long as the context."""
-    for attempt in range(3):  # somebody may take a free port before the node does
-        node = RabbitNode(folder / f"rabbitmq-{attempt}")
-        try:
-            node.start()
-        except RuntimeError:
-            if attempt == 2:
-                raise
-        else:
-            break
+    node = started(RabbitNode(folder / f"rabbitmq-{attempt}") for attempt in range(3))
     try:
         yield node
     finally:

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.ports import free_ports
+from tests.processes import started, until_it_answers
 
 __all__ = ["S3Server", "running_s3", "s3_credentials", "s3_server"]
 
@@ -142,36 +142,24 @@ class S3Server:
 
         assert self._process is not None
         client = self.client()
-        deadline = time.monotonic() + _START_LIMIT
-        while True:
-            try:
-                found = {b["Name"] for b in client.list_buckets()["Buckets"]}
-                for bucket in {self.LOCKED, self.PLAIN, self.OPEN} - found:
-                    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=bucket == self.LOCKED)
-                for bucket in (self.LOCKED, self.PLAIN, self.OPEN):
-                    client.put_object(Bucket=bucket, Key="ready", Body=b"ready" * 1000)
-                    client.delete_object(Bucket=bucket, Key="ready")
-            except (BotoCoreError, ClientError) as exc:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    log = (self._folder / "weed.log").read_text(errors="replace")[-2000:]
-                    raise RuntimeError(f"the S3 server does not start: {exc}\n{log}") from exc
-                time.sleep(0.05)  # until the next look
-            else:
-                return
+
+        def ready() -> None:
+            found = {b["Name"] for b in client.list_buckets()["Buckets"]}
+            for bucket in {self.LOCKED, self.PLAIN, self.OPEN} - found:
+                client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=bucket == self.LOCKED)
+            for bucket in (self.LOCKED, self.PLAIN, self.OPEN):
+                client.put_object(Bucket=bucket, Key="ready", Body=b"ready" * 1000)
+                client.delete_object(Bucket=bucket, Key="ready")
+
+        faults = (BotoCoreError, ClientError)
+        log = self._folder / "weed.log"
+        until_it_answers("the S3 server", self._process, ready, faults, log, seconds=_START_LIMIT)
 
 
 @contextlib.contextmanager
 def running_s3(folder: Path) -> Iterator[S3Server]:
     """A server that runs as long as the context."""
-    for attempt in range(3):  # somebody may take a free port before the server does
-        server = S3Server(folder / f"s3-{attempt}")
-        try:
-            server.start()
-        except RuntimeError:
-            if attempt == 2:
-                raise
-        else:
-            break
+    server = started(S3Server(folder / f"s3-{attempt}") for attempt in range(3))
     try:
         yield server
     finally:

@@ -1,4 +1,4 @@
-"""The Celery application: commands off the queue, and work handed from one capability to another.
+"""The tasks: commands off the queue, work handed from one capability to another, and sweeping.
 
 Tasks are acknowledged late, one at a time, JSON only. A message that cannot be read never stops a worker: it is
 kept in quarantine and taken off the queue (see `consumer`).
@@ -10,42 +10,23 @@ import contextlib
 import gc
 import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from enum import StrEnum
-from functools import partial
 from typing import Any
 
-import celery.apps.worker as celery_worker
 from billiard import current_process
 from celery import Celery, Task
 from celery.exceptions import Reject
-from celery.platforms import set_pdeathsig
-from celery.signals import (
-    beat_embedded_init,
-    setup_logging,
-    task_prerun,
-    worker_process_init,
-    worker_process_shutdown,
-    worker_shutting_down,
-)
-from kombu.exceptions import OperationalError
+from celery.signals import task_prerun, worker_process_init, worker_process_shutdown
 
-from service.bootstrap import Telemetry, check_store, event_publisher, open_broker, open_services
+from service.bootstrap import Telemetry
 from service.config import Settings
 from service.domain.agreement import SEAL
 from service.domain.signals import QUEUE_WAIT, about
 from service.domain.steps import Capability
+from service.entrypoints.application import COMMANDS, open_connected_services, send
 from service.entrypoints.consumer import COMMAND_PREFIX, DRIVE, SWEEP
-from service.entrypoints.heartbeat import Heart, Inquiry, Readiness, watch
-from service.entrypoints.management import serve_management
-from service.entrypoints.metrics import queue_lengths, telemetry
-from service.entrypoints.output import log_line
-from service.errors import BrokerUnavailable, CommandRejected, FieldError, SignertError
-from service.pipeline.doctor import Said
+from service.errors import CommandRejected, FieldError, SignertError
 from service.pipeline.drive import drive, unforeseen
 from service.pipeline.intake import receive
 from service.pipeline.quarantine import reject
@@ -53,123 +34,15 @@ from service.pipeline.services import Services
 from service.pipeline.sweep import sweep, take_up
 from service.pipeline.work import Marker, marker_key
 from service.schemas import COMMAND_SCHEMAS, valid_command_id
-from service.transport import DEAD_LETTERS, EVENTS, RETRY_AFTER, Broker
+from service.transport import RETRY_AFTER, Broker
 from signing import SigningError
 
-__all__ = ["Sweeping", "make_app", "open_connected_services", "run_worker", "send_command"]
+__all__ = ["Runtime", "register"]
 
 log = logging.getLogger(__name__)
 
-COMMANDS = "signert.commands"
-TICKS = "signert.ticks"
-_SWEEP_INTERVAL = 30.0
-_CHECK_SECONDS = 5.0
 _UNFORESEEN_TRIES = 5
 _OBJECTS_TO_COLLECT = 20_000
-_LAST_RESORT = 3.0
-"""Seconds after the grace period after which a worker that still has not ended is ended."""
-
-
-def _queue_of(capability: Capability) -> str:
-    return f"signert.{capability}"
-
-
-def make_app(broker: Broker, settings: Settings) -> Celery:
-    """The Celery application on this broker, with no tasks yet: enough to send commands."""
-    app = Celery("signert", broker=broker.url, set_as_current=False)
-    app.signert_broker = broker
-    app.signert_queues = (COMMANDS, *map(_queue_of, Capability))
-    app.signert_telemetry = Telemetry()
-    app.signert_heart = Heart(settings.stalled_after, Readiness())
-    interval = min(_SWEEP_INTERVAL, settings.abandoned_after / 2)
-    app.conf.update(
-        broker_transport_options=broker.transport_options,
-        broker_use_ssl=broker.ssl,
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        task_default_queue=COMMANDS,
-        task_default_exchange="signert",
-        task_queues=[*map(broker.queue, app.signert_queues), broker.tick_queue(TICKS)],
-        worker_prefetch_multiplier=1,
-        worker_concurrency=settings.concurrency,
-        worker_consumer="service.entrypoints.consumer:GuardedConsumer",
-        worker_proc_alive_timeout=120,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,
-        worker_enable_remote_control=False,
-        worker_send_task_events=False,
-        broker_connection_retry_on_startup=True,
-        beat_schedule={
-            "sweep": {"task": SWEEP, "schedule": interval, "options": {"queue": TICKS, "expires": interval}}
-        },
-        beat_scheduler="celery.beat:Scheduler",  # keeps nothing on disk: two workers may share a data folder
-        enable_utc=True,
-    )
-    return app
-
-
-def send_command(app: Celery, name: str, payload: Mapping[str, Any], *, signature: str | None = None) -> None:
-    """Put a command on the queue; returns when the broker has it. Raises `BrokerUnavailable`."""
-    signed = {} if signature is None else {"signature": signature}
-    _send(app, f"{COMMAND_PREFIX}{name}", {"command": payload, **signed}, COMMANDS)
-
-
-def _send(app: Celery, task: str, kwargs: Mapping[str, Any], queue: str) -> None:
-    telling: Telemetry = app.signert_telemetry
-    try:
-        with telling.span(f"send {task}", task=task):
-            headers = {"sent_at": time.time(), **telling.trace_headers()}
-            app.send_task(task, kwargs=kwargs, queue=queue, headers=headers)
-    except OperationalError as exc:
-        raise BrokerUnavailable(
-            "the broker does not take messages", remedy="Check SIGNERT_BROKER and that the broker runs."
-        ) from exc
-
-
-def check_broker(settings: Settings) -> Iterator[Said]:
-    """Whether the broker takes messages and has the queues, for `signert doctor`. Raises `BrokerUnavailable`."""
-    with open_broker(settings) as broker:
-        app = make_app(broker, settings)
-        try:
-            with app.connection_for_write(connect_timeout=_CHECK_SECONDS) as connection:
-                connection.ensure_connection(max_retries=1, interval_start=0)
-                with connection.channel() as channel:
-                    waiting = {name: _declared(channel, broker, name) for name in app.signert_queues}
-        except (OperationalError, OSError) as exc:
-            raise BrokerUnavailable(
-                f"the broker does not answer ({type(exc).__name__})",
-                remedy="Check SIGNERT_BROKER, its password file and certificates, and that the broker runs.",
-            ) from None
-    told = ", ".join(f"{name} {number}" for name, number in waiting.items())
-    yield Said("embedded" if settings.broker is None else "broker", f"answers; messages waiting: {told}")
-
-
-def _declared(channel: Any, broker: Broker, name: str) -> int:
-    """Declare the queue as a worker does; how many messages wait there."""
-    broker.queue(name).bind(channel).declare()
-    # On Redis an empty queue is none, and to ask for it passively an error.
-    return int(channel.queue_declare(queue=name, passive=broker.is_amqp).message_count)
-
-
-def hand_over(app: Celery, capability: Capability, agreement_id: str, run: str) -> None:
-    """Ask the workers that have the capability to drive the agreement on. Raises `BrokerUnavailable`."""
-    _send(app, DRIVE, {"agreement_id": agreement_id, "run": run}, _queue_of(capability))
-
-
-@contextlib.contextmanager
-def open_connected_services(settings: Settings, app: Celery) -> Iterator[Services]:
-    """The pipeline's services, publishing and handing over through the application's broker."""
-    signals: Telemetry = app.signert_telemetry
-    with (
-        event_publisher(app.signert_broker, signals) as publisher,
-        open_services(
-            settings, publisher=publisher, hand_over=partial(hand_over, app), signals=signals
-        ) as services,
-    ):
-        yield services
 
 
 def _place() -> int:
@@ -246,7 +119,7 @@ def register(app: Celery, runtime: Runtime) -> None:
             drive_agreement(runtime.services(), agreement_id, run)
 
     def hand_on(marker: Marker) -> None:
-        _send(app, DRIVE, {"agreement_id": marker.agreement_id, "run": marker.run}, COMMANDS)
+        send(app, DRIVE, {"agreement_id": marker.agreement_id, "run": marker.run}, COMMANDS)
 
     def sweep_all(task: Task) -> None:
         with _told(task):
@@ -351,121 +224,3 @@ def _given_up(exc: Exception) -> CommandRejected:
     error = unforeseen(exc)
     way_out = "The command is kept; the operator can send it again when this is mended."
     return CommandRejected(error.message, [FieldError("$", error.code, way_out)], code=error.code)
-
-
-def _keep_the_log(**_: object) -> None:
-    """Celery leaves logging alone when somebody listens to its signal: the log is set up already."""
-
-
-def _end_with(worker: int) -> None:
-    """In a process that the worker's main process has forked: let the kernel end it with that one.
-
-    Celery does so for the processes that work, not for beat, which would go on for ever.
-    """
-    set_pdeathsig("SIGKILL")
-    if os.getppid() != worker:  # it has ended already
-        os._exit(1)
-
-
-def _bounded_shutdown(grace: float) -> None:
-    """Let what is under way end, but not for ever: after a while it is cancelled, and the broker has it again.
-
-    Celery's own soft shutdown sleeps its whole time limit, however soon the tasks are done. Should even cancelling
-    hang, on a connection that is dead and does not know it, the process ends: what it held is delivered again.
-    """
-
-    def end() -> None:
-        log.error("the worker did not end in time; what it worked on is given to another")
-        os._exit(1)
-
-    for seconds, act in ((grace, partial(os.kill, os.getpid(), signal.SIGQUIT)), (grace + _LAST_RESORT, end)):
-        timer = threading.Timer(seconds, act)
-        timer.daemon = True
-        timer.start()
-
-
-class Sweeping(StrEnum):
-    """Whether a worker also sweeps: looks, every half minute, for what waits or was left behind."""
-
-    ALSO = "also"
-    ONLY = "only"
-    """It takes no commands and does no steps; what it finds goes on the queue."""
-    NO = "no"
-    """Another worker does."""
-
-
-def _every_queue(app: Celery) -> list[str]:
-    """The queues whose lengths are told."""
-    broker: Broker = app.signert_broker
-    names = [*app.signert_queues, EVENTS]
-    return [*names, *(f"{q}.retry" for q in app.signert_queues), DEAD_LETTERS] if broker.is_amqp else names
-
-
-def _say_in_the_log() -> None:
-    """Have Celery's farewell, which it writes past the log, be a line of it."""
-
-    def say(message: str, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            os.write(2, f"{log_line(message, 'celery.worker')}\n".encode())
-
-    celery_worker.safe_say = say
-
-
-def run_worker(app: Celery, settings: Settings, *, loglevel: str, sweeping: Sweeping = Sweeping.ALSO) -> None:
-    """Work until told to stop (SIGTERM: finish what is under way). Raises `ConfigurationError` for an unfit store."""
-    if sweeping is Sweeping.ONLY:
-        settings = replace(settings, capabilities=frozenset(), concurrency=1)
-        app.conf.worker_concurrency = 1
-    check_store(settings)
-    main = os.getpid()
-    for started in (worker_process_init, beat_embedded_init):
-        started.connect(lambda **_: _end_with(main), weak=False)
-    runtime = Runtime(app, settings)
-    register(app, runtime)
-    setup_logging.connect(_keep_the_log, weak=False)
-    _say_in_the_log()
-    sweeps = sweeping is not Sweeping.NO
-    queues = [*map(_queue_of, sorted(settings.capabilities)), *([TICKS] if sweeps else [])]
-    if sweeping is not Sweeping.ONLY:
-        queues.insert(0, COMMANDS)
-    heart: Heart = app.signert_heart
-
-    def shutting_down(how: str, **_: object) -> None:
-        heart.stop()
-        if how == "Warm":
-            _bounded_shutdown(settings.shutdown_grace)
-
-    worker_shutting_down.connect(shutting_down, weak=False)
-    arguments = [
-        "--quiet",
-        "worker",
-        *(["--beat"] if sweeps else []),
-        "--without-mingle",
-        "--without-gossip",
-        # Celery's own heartbeat is an event that its loop publishes and waits to be confirmed, however long that takes:
-        # a broker that takes no messages for a while (RabbitMQ out of memory) would stop this worker from consuming.
-        "--without-heartbeat",
-        "--loglevel",
-        loglevel,
-        "--queues",
-        ",".join(queues),
-    ]
-    try:
-        with (
-            telemetry(settings, "worker") as opened,
-            serve_management(
-                settings,
-                {
-                    "/livez": heart.livez,
-                    "/readyz": heart.readyz,
-                    **opened.routes(queue_lengths(app.signert_broker, _every_queue(app))),
-                },
-            ),
-            watch(heart, Inquiry(app.signert_broker, queues))
-            if settings.management_port
-            else contextlib.nullcontext(),
-        ):
-            app.signert_telemetry = opened.signals
-            app.worker_main(arguments)
-    finally:
-        runtime.close()

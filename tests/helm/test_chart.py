@@ -16,9 +16,9 @@ import yaml
 
 from service.config import PREFIX, SECTIONS, load_settings
 from service.domain.steps import Capability
+from service.entrypoints.application import COMMANDS, queue_of
 from service.entrypoints.cli import cli
 from service.entrypoints.http import create_app
-from service.entrypoints.tasks import COMMANDS, _queue_of
 from tests.fakes import MemoryStore
 from tests.helm.chart import (
     CHART,
@@ -193,7 +193,7 @@ def test_probes_ask_what_answers(production: list[Object], tmp_path: Path) -> No
     (container,) = context_of(production, "http")["containers"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert app.get(container[probe]["httpGet"]["path"]).status_code == 200
-    source = (CHART.parent / "service/entrypoints/tasks.py").read_text()
+    source = (CHART.parent / "service/entrypoints/worker.py").read_text()
     for context in ("render", "sign", "deliver", "sweeper"):
         (container,) = context_of(production, context)["containers"]
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -204,7 +204,7 @@ def test_queues_that_keda_asks_for_are_queues(production: list[Object]) -> None:
     for capability in (Capability.RENDER, Capability.SIGN):
         spec = of_kind(production, "ScaledObject")[f"trial-signert-{capability}"]["spec"]
         triggers = [trigger["metadata"] for trigger in spec["triggers"]]
-        assert [each["queueName"] for each in triggers] == [COMMANDS, _queue_of(capability)]
+        assert [each["queueName"] for each in triggers] == [COMMANDS, queue_of(capability)]
         assert {each["protocol"] for each in triggers} == {"http"}
         assert all(isinstance(value, str) for each in triggers for value in each.values())
 

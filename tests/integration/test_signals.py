@@ -22,8 +22,8 @@ from service.bootstrap import Telemetry
 from service.config import load_settings
 from service.domain.signals import BROKER_UP, QUEUE
 from service.domain.steps import Capability
+from service.entrypoints.application import hand_over, make_app, send_command
 from service.entrypoints.metrics import queue_lengths
-from service.entrypoints.tasks import hand_over, make_app, send_command
 from service.errors import RenderFailed
 from service.transport import EVENTS, Broker
 from tests.ports import free_ports

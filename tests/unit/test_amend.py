@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 
-from service.adapters.templates import Catalogue
 from service.domain.agreement import Agreement, PartyStatus, Status, Version
 from service.domain.changes import Change, differences, merged, signing_again, types_covering
 from service.domain.folding import fold
 from service.errors import CommandRejected
 from service.pipeline.intake import receive
-from service.pipeline.services import Services
-from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.fakes import ManualClock, without_tools
 from tests.story import Story
 
 ROOT = Path(__file__).parents[2]
@@ -31,10 +29,7 @@ class Case:
 
     def __init__(self, agreement: Mapping[str, Any] = EXAMPLE) -> None:
         self.clock = ManualClock()
-        self.services = Services(
-            store=MemoryStore(), clock=self.clock, publisher=EventList(), templates=Catalogue(ROOT / "templates"),
-            hand_over=lambda *_: None, open_typesetting=None, open_keys=None,
-        )  # fmt: skip
+        self.services = without_tools(clock=self.clock)
         marker = receive(
             self.services,
             "submit",

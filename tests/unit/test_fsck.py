@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from service.adapters.templates import Catalogue
 from service.domain.folding import advance, fold
 from service.domain.log import log_key
 from service.domain.places import card_key
@@ -25,7 +24,7 @@ from service.pipeline.quarantine import reject
 from service.pipeline.resubmission import Wire, command_again, kept_messages, record
 from service.pipeline.services import Services
 from service.pipeline.work import Marker, Parked
-from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.fakes import MemoryStore, without_tools
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = json.loads((ROOT / "examples/agreement.json").read_text())
@@ -38,15 +37,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def services(store: MemoryStore) -> Services:
-    return Services(
-        store=store,
-        clock=ManualClock(),
-        publisher=EventList(),
-        templates=Catalogue(ROOT / "templates"),
-        hand_over=lambda _capability, _agreement_id, _run: None,
-        open_typesetting=None,
-        open_keys=None,
-    )
+    return without_tools(store)
 
 
 def command(**changes: Any) -> dict[str, Any]:

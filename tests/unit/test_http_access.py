@@ -16,7 +16,7 @@ from service.errors import StoreError
 from service.pipeline.access_log import REFUSED, SEARCHES
 from service.pipeline.fsck import StoreCheck
 from tests.fakes import MemoryStore
-from tests.oidcprovider import Provider, serve_provider
+from tests.oidcprovider import Provider
 from tests.shelved import GUARDIAN, changed, mentor, protected
 from tests.webservice import WebService, web_service
 
@@ -41,12 +41,6 @@ NAMES = ("document", "rendered", "revisions/1", "revisions/3", "screened", "data
          "receipt.pdf", "report")  # fmt: skip
 SIGNED = b"%PDF rendered sealed participant employer mentor adviser guardian timestamp"
 SCREENED = b"%PDF screened"
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with serve_provider() as provider:
-        yield provider
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from service.adapters.s3 import S3Store
 from service.errors import StoreError
 from tests.fakes import MemoryStore
-from tests.oidcprovider import Provider, serve_provider
+from tests.oidcprovider import Provider
 from tests.s3server import S3Server
 from tests.shelved import GUARDIAN, changed, mentor, protected
 from tests.webservice import WebService, web_service
@@ -25,18 +25,6 @@ BODY = b"%PDF-1.7 " + bytes(range(256)) * 40
 SHA256 = hashlib.sha256(BODY).hexdigest()
 ETAG = f'"{SHA256}"'
 SIZE = len(BODY)
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with serve_provider() as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[WebService]:
-    with web_service(tmp_path_factory.mktemp("web"), provider=provider) as web:
-        yield web
 
 
 @pytest.fixture(scope="module")

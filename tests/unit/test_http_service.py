@@ -7,7 +7,6 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,6 @@ from tests.shelved import mentor
 from tests.webservice import WebService, web_service, write_issuers
 
 PROBLEM = "application/problem+json"
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with serve_provider() as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[WebService]:
-    with web_service(tmp_path_factory.mktemp("web"), provider=provider) as web:
-        yield web
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from service.adapters.templates import Catalogue
 from service.domain.folding import fold
 from service.errors import AlreadyExists, CommandRejected, StoreError
 from service.pipeline.intake import receive, resume
 from service.pipeline.quarantine import publish_rejection, reject, rejections
 from service.pipeline.services import Services
 from service.pipeline.sweep import sweep
-from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.fakes import EventList, ManualClock, MemoryStore, without_tools
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = json.loads((ROOT / "examples/agreement.json").read_text())
@@ -27,15 +26,7 @@ EXAMPLE = json.loads((ROOT / "examples/agreement.json").read_text())
 def services(
     store: MemoryStore | None = None, events: EventList | None = None, clock: ManualClock | None = None
 ) -> Services:
-    return Services(
-        store=store or MemoryStore(),
-        clock=clock or ManualClock(),
-        publisher=events or EventList(),
-        templates=Catalogue(ROOT / "templates"),
-        hand_over=lambda _capability, _agreement_id, _run: None,
-        open_typesetting=None,
-        open_keys=None,
-    )
+    return without_tools(store, clock, events)
 
 
 def command(**changes: Any) -> dict[str, Any]:

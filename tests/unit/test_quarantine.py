@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from service.adapters.templates import Catalogue
 from service.entrypoints import output
 from service.entrypoints.cli import cli
 from service.errors import CommandRejected, FieldError, NotFound, SignertError, StoreError
@@ -30,7 +29,7 @@ from service.pipeline.resubmission import (
     record,
 )
 from service.pipeline.services import Services
-from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.fakes import EventList, ManualClock, MemoryStore, without_tools
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = json.loads((ROOT / "examples/agreement.json").read_text())
@@ -49,15 +48,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def services(events: EventList, clock: ManualClock) -> Services:
-    return Services(
-        store=MemoryStore(),
-        clock=clock,
-        publisher=events,
-        templates=Catalogue(ROOT / "templates"),
-        hand_over=lambda _capability, _agreement_id, _run: None,
-        open_typesetting=None,
-        open_keys=None,
-    )
+    return without_tools(clock=clock, events=events)
 
 
 def error(code: str) -> CommandRejected:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.adapters.scans import inspect
-from service.adapters.templates import Catalogue
 from service.domain.paper import MAX_SCAN, ScanFault
 from service.errors import CommandRejected, StoreError
 from service.pipeline.scans import take_scan
 from service.pipeline.services import Services
 from tests import scans
-from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.fakes import MemoryStore, without_tools
 
 ID = "5f0c7f0a-91d4-4b53-8d0e-6a1b2c3d4e5f"
 PDF, JPEG, PNG = "application/pdf", "image/jpeg", "image/png"
@@ -30,16 +28,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def services(store: MemoryStore) -> Services:
-    return Services(
-        store=store,
-        clock=ManualClock(),
-        publisher=EventList(),
-        templates=Catalogue(Path(__file__).parents[2] / "templates"),
-        hand_over=lambda _capability, _agreement_id, _run: None,
-        open_typesetting=None,
-        open_keys=None,
-        inspect_scan=inspect,
-    )
+    return without_tools(store, inspect_scan=inspect)
 
 
 def key(body: bytes, extension: str = "pdf") -> str:

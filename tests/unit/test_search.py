@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from service.adapters.templates import Catalogue
 from service.domain.agreement import Agreement, Status
 from service.domain.folding import advance, fold
 from service.domain.log import Draft
@@ -24,7 +23,7 @@ from service.pipeline.intake import receive
 from service.pipeline.reindex import reindex
 from service.pipeline.search import Page, Query, Summary, search
 from service.pipeline.services import Services
-from tests.fakes import EventList, ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore, without_tools
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = json.loads((ROOT / "examples/agreement.json").read_text())
@@ -78,16 +77,7 @@ class Office:
 @pytest.fixture
 def office() -> Office:
     store, clock = MemoryStore(), ManualClock(datetime(2026, 3, 1, 22, 30, tzinfo=UTC))
-    services = Services(
-        store=store,
-        clock=clock,
-        publisher=EventList(),
-        templates=Catalogue(ROOT / "templates"),
-        hand_over=lambda *_: None,
-        open_typesetting=None,
-        open_keys=None,
-        pseudonyms=PEOPLE,
-    )
+    services = without_tools(store, clock, pseudonyms=PEOPLE)
     return Office(services, clock, store)
 
 

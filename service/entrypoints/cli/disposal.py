@@ -116,7 +116,7 @@ def _read_list(file: Any) -> list[tuple[str, str | None]]:
 
 def _erase(settings: Settings, wanted: list[tuple[str, str | None]], approver: str, *, as_json: bool) -> int:
     """Erase them all, each on its own; returns the exit code."""
-    from service.entrypoints.tasks import make_app, open_connected_services
+    from service.entrypoints.application import make_app, open_connected_services
     from service.pipeline.drive import drive
     from service.pipeline.erase import order_erasure
 

@@ -46,7 +46,8 @@ def worker(load: LoadSettings, loglevel: str, sweeping: str, as_json: bool) -> N
 
     The log goes to standard error; with --json or SIGNERT_LOG_FORMAT=json as JSON objects, one a line.
     """
-    from service.entrypoints.tasks import Sweeping, make_app, run_worker
+    from service.entrypoints.application import make_app
+    from service.entrypoints.worker import Sweeping, run_worker
 
     settings = load()
     output.start_log(loglevel, as_json=as_json or settings.log_format == "json", trace_ids=trace_ids)
@@ -63,7 +64,7 @@ def sweep(load: LoadSettings, everything: bool, as_json: bool) -> None:
 
     Workers do the same every half minute, with what is due.
     """
-    from service.entrypoints.tasks import make_app, open_connected_services
+    from service.entrypoints.application import make_app, open_connected_services
     from service.pipeline.sweep import sweep as sweep_store
 
     settings = load()
@@ -144,7 +145,7 @@ def doctor(load: LoadSettings, only: tuple[str, ...], as_json: bool) -> None:
     Exits 0 when all is well (there may be warnings), and 3 when something is wrong.
     """
     from service.bootstrap import open_checkup
-    from service.entrypoints.tasks import check_broker
+    from service.entrypoints.application import check_broker
     from service.pipeline.doctor import Check, Said, State, examine
 
     loaded: list[Settings] = []

@@ -110,8 +110,8 @@ def quarantine_resubmit(
         raise click.UsageError("--code goes with --all.")
     if corrected and len(message_ids) != 1:
         raise click.UsageError("--file goes with one ID.")
+    from service.entrypoints.application import make_app, send_command
     from service.entrypoints.consumer import COMMAND_PREFIX, MAX_MESSAGE
-    from service.entrypoints.tasks import make_app, send_command
     from service.pipeline.resubmission import (
         NotResubmittable,
         Wire,

@@ -42,7 +42,7 @@ def renew(
 
     Exits 0 when all went well, and 3 when an agreement could not be renewed.
     """
-    from service.entrypoints.tasks import make_app, open_connected_services
+    from service.entrypoints.application import make_app, open_connected_services
     from service.pipeline import renewals
 
     if bool(given) + everything + due != 1:

@@ -46,7 +46,7 @@ def send(
 
     `steps` prints each step on the way. Raises `CommandRejected`, and `SignertError` when nothing ended in time.
     """
-    from service.entrypoints.tasks import make_app, send_command
+    from service.entrypoints.application import make_app, send_command
     from service.pipeline.follow import Rejection, follow
 
     signature = _signature(name, payload, sign_with, producer)
