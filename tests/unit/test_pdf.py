@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from pypdf.generic import (
     ArrayObject,
     DecodedStreamObject,
     DictionaryObject,
+    IndirectObject,
     NameObject,
     NumberObject,
     PdfObject,
+    StreamObject,
 )
 
 from service.adapters.pdf import finish, missing_values, page_count, text
@@ -366,3 +369,80 @@ class TestMissingValues:
         if value[:place].strip() and value[place:].strip():
             value_broken = value[:place] + broken + value[place:]
             assert missing_values(f"før\n\n{value_broken}\n\netter", {"field": value}) == []
+
+
+# --- what is not looked at is written as it stands ---
+
+
+def everything(pdf: bytes) -> dict[int, bytes]:
+    """Each object as pypdf writes it, streams by their content."""
+    reader = PdfReader(io.BytesIO(pdf))
+    found: dict[int, bytes] = {}
+    for idnum in reader.xref[0]:
+        item, out = IndirectObject(idnum, 0, reader).get_object(), io.BytesIO()
+        assert item is not None
+        item.write_to_stream(out)
+        found[idnum] = item.get_data() if isinstance(item, StreamObject) else out.getvalue()
+    return found
+
+
+def test_what_nothing_changes_is_as_it_was() -> None:
+    before, after = everything(OFFICE_PDF), everything(finished())
+    changed = {idnum for idnum, item in before.items() if after[idnum] != item}
+    reader = PdfReader(io.BytesIO(OFFICE_PDF))
+    kinds = {
+        str(item.get("/Type", ""))
+        for idnum in changed
+        if isinstance(item := IndirectObject(idnum, 0, reader).get_object(), DictionaryObject)
+    }
+    assert kinds <= {"/Catalog", "/Page", "/Metadata", ""}
+    assert len(changed) < len(before) / 4
+
+
+@pytest.mark.parametrize("as_it_is", [True, False])
+def test_the_text_is_the_same_however_the_structure_is_read(as_it_is: bool) -> None:
+    given = OFFICE_PDF
+    if not as_it_is:  # as another program would write it: nothing there is of the plain kind
+        writer = PdfWriter(clone_from=PdfReader(io.BytesIO(OFFICE_PDF)))
+        out = io.BytesIO()
+        writer.write(out)
+        given = out.getvalue()
+    made = finish(given, title=TITLE, language="nb-NO", created=NOW)
+    assert made.text == text(made.pdf) == text(finished())
+
+
+def _with_a_later_revision(pdf: bytes) -> bytes:
+    """The same file with a second revision, in which the catalogue has another language."""
+    reader = PdfReader(io.BytesIO(pdf))
+    writer = PdfWriter(io.BytesIO(pdf), incremental=True)
+    writer._root_object[NameObject("/Lang")] = NameObject("/later")
+    out = io.BytesIO()
+    writer.write(out)
+    assert len(reader.pages) == len(PdfReader(io.BytesIO(out.getvalue())).pages)
+    return out.getvalue()
+
+
+def test_of_a_file_with_revisions_the_last_one_is_finished() -> None:
+    given = _with_a_later_revision(OFFICE_PDF)
+    made = finish(given, title=TITLE, language="nb-NO", created=NOW)
+    assert made.text == text(finished())
+    assert made.pdf.count(b"/StructTreeRoot") == OFFICE_PDF.count(b"/StructTreeRoot")
+
+
+def test_a_font_is_found_however_its_type_is_written() -> None:
+    plain = tagged([shown(0, 50, 700, "(Hei) Tj")], blocks=[[(0, 0)]])
+    assert b"/Type /Font\n" in plain
+    for written in (plain, plain.replace(b"/Type /Font\n", b"/Type /F#6fnt\n")):
+        moved = _with_new_table(written)
+        with pytest.raises(NotArchivable, match="not embedded"):
+            finish(moved, title=TITLE, language="nb-NO")
+
+
+def _with_new_table(pdf: bytes) -> bytes:
+    """The file with its objects' places told anew."""
+    places = {int(m[1]): m.start() for m in re.finditer(rb"(?m)^(\d+) 0 obj", pdf)}
+    size = max(places) + 1
+    body = pdf[: pdf.rindex(b"xref\n0")]
+    rows = [b"%010d 00000 n \n" % places[i] if i in places else b"0000000000 65535 f \n" for i in range(size)]
+    trailer = pdf[pdf.rindex(b"trailer") : pdf.rindex(b"startxref")]
+    return body + b"xref\n0 %d\n" % size + b"".join(rows) + trailer + b"startxref\n%d\n%%%%EOF\n" % len(body)

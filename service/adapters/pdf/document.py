@@ -1,13 +1,17 @@
 """A PDF in memory that is changed in place and written again as one revision.
 
 pypdf's own writer first copies every object, which takes three times as long as all else that is done to a document.
+Here an object that nobody has looked at is written as it stands in the file: most are structure and its attributes,
+of which nothing changes, and reading them was the half of what is done.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
+from itertools import pairwise
 
 from pypdf import PdfReader
 from pypdf.generic import (
@@ -26,6 +30,8 @@ _HEADER = (
 )
 _PLACEHOLDER_ID = bytes(range(0xF0, 0x100))
 _OF_THE_FILE = frozenset({"/XRef", "/ObjStm"})
+_BEGINS = re.compile(rb"\s*(\d+) (\d+) obj\s*")
+_ENDS = b"endobj"
 
 
 class Document:
@@ -33,32 +39,49 @@ class Document:
 
     def __init__(self, pdf: bytes) -> None:
         self.reader = PdfReader(io.BytesIO(pdf))
-        self._objects: dict[tuple[int, int], PdfObject] = {}
+        self._changed: dict[tuple[int, int], PdfObject] = {}
+        self._as_written = _as_written(pdf, self.reader)
         numbers = {(idnum, generation) for generation, found in self.reader.xref.items() for idnum in found}
         numbers |= {(idnum, 0) for idnum in self.reader.xref_objStm}
-        for idnum, generation in sorted(numbers):
-            item = self.reader.get_object(IndirectObject(idnum, generation, self.reader))
-            kind = item.get("/Type") if isinstance(item, DictionaryObject) else None
-            if item is not None and kind not in _OF_THE_FILE:
-                self._objects[idnum, generation] = item
+        self._keys = {key for key in numbers if key in self._as_written or self._is_content(key)}
+
+    def _is_content(self, key: tuple[int, int]) -> bool:
+        item = self._item(key)
+        kind = item.get("/Type") if isinstance(item, DictionaryObject) else None
+        return item is not None and kind not in _OF_THE_FILE
+
+    def _item(self, key: tuple[int, int]) -> PdfObject | None:
+        return self.reader.get_object(IndirectObject(*key, self.reader))
 
     @property
     def root(self) -> DictionaryObject:
         return self.reader.root_object
 
-    @property
-    def objects(self) -> list[PdfObject]:
-        return list(self._objects.values())
+    def of_type(self, name: str) -> list[DictionaryObject]:
+        """The dictionaries and streams of this /Type, in no order."""
+        # A name may also be written with #xx; where there is such a one, the object is looked at.
+        written, found = name.encode(), []
+        for key in self._keys:
+            raw = self._as_written.get(key)
+            if raw is not None and key not in self._changed and written not in raw and b"#" not in raw:
+                continue
+            item = self._item(key)
+            if isinstance(item, DictionaryObject) and item.get("/Type") == name:
+                found.append(item)
+        return found
 
-    def pages(self) -> Iterator[DictionaryObject]:
+    @property
+    def as_written(self) -> Mapping[tuple[int, int], bytes]:
+        """The bytes of objects, by number and generation; not of those that are new or of another kind of file."""
+        return {key: raw for key, raw in self._as_written.items() if key not in self._changed}
+
+    def pages(self) -> list[DictionaryObject]:
         """The pages' own dictionaries, in no order."""
-        for item in self._objects.values():
-            if isinstance(item, DictionaryObject) and item.get("/Type") == "/Page":
-                yield item
+        return self.of_type("/Page")
 
     def add(self, item: PdfObject) -> IndirectObject:
         """A reference to a new object."""
-        key = max(idnum for idnum, _ in self._objects) + 1, 0
+        key = max(idnum for idnum, _ in self._keys) + 1, 0
         self._put(key, item)
         return IndirectObject(*key, self.reader)
 
@@ -71,7 +94,8 @@ class Document:
             holder[NameObject(name)] = self.add(item)
 
     def _put(self, key: tuple[int, int], item: PdfObject) -> None:
-        self._objects[key] = item
+        self._keys.add(key)
+        self._changed[key] = item
         idnum, generation = key
         self.reader.resolved_objects[generation, idnum] = item
 
@@ -90,10 +114,10 @@ class Document:
         out = io.BytesIO()
         out.write(_HEADER)
         places: dict[int, tuple[int, int]] = {}
-        for (idnum, generation), item in sorted(self._objects.items(), key=lambda each: each[0]):
+        for idnum, generation in sorted(self._keys):
             places[idnum] = out.tell(), generation
             out.write(b"%d %d obj\n" % (idnum, generation))
-            item.write_to_stream(out)
+            self._write_object(out, (idnum, generation))
             out.write(b"\nendobj\n")
         start = out.tell()
         self._write_table(out, places)
@@ -101,6 +125,16 @@ class Document:
         end = self._trailer(trailer, max(places) + 1, start)
         identifier = hashlib.sha256(body + end).digest()[: len(_PLACEHOLDER_ID)]
         return body + end.replace(_PLACEHOLDER_ID.hex().encode(), identifier.hex().encode())
+
+    def _write_object(self, out: io.BytesIO, key: tuple[int, int]) -> None:
+        idnum, generation = key
+        known = self.reader.resolved_objects.get((generation, idnum))
+        if known is None and key in self._as_written:
+            out.write(self._as_written[key])
+        else:
+            item = known if known is not None else self._item(key)
+            assert item is not None
+            item.write_to_stream(out)
 
     @staticmethod
     def _write_table(out: io.BytesIO, places: dict[int, tuple[int, int]]) -> None:
@@ -121,3 +155,27 @@ class Document:
         trailer.write_to_stream(out)
         entries = out.getvalue().rstrip().removesuffix(b">>")
         return b"trailer\n%s/Size %d\n>>\nstartxref\n%d\n%%%%EOF\n" % (entries, size, start)
+
+
+def _as_written(pdf: bytes, reader: PdfReader) -> dict[tuple[int, int], bytes]:
+    """What stands between `obj` and `endobj` where all objects stand in one plain row, as LibreOffice writes them.
+
+    Nothing of another file: between two objects there could be one that a later revision has replaced.
+    """
+    if reader.xref_objStm or "/Prev" in reader.trailer or "/XRefStm" in reader.trailer or reader.is_encrypted:
+        return {}
+    places = sorted(
+        (offset, idnum, generation)
+        for generation, found in reader.xref.items()
+        for idnum, offset in found.items()
+    )
+    table = pdf.rfind(b"xref", 0, pdf.rfind(b"startxref"))
+    found = {}
+    for (offset, idnum, generation), (end, _, _) in pairwise([*places, (table, 0, 0)]):
+        begins, ends = _BEGINS.match(pdf, offset, end), pdf.rfind(_ENDS, offset, end)
+        if not begins or (int(begins[1]), int(begins[2])) != (idnum, generation):
+            return {}
+        if pdf[ends:end].strip() != _ENDS or pdf.find(_ENDS, offset) != ends:
+            return {}
+        found[idnum, generation] = pdf[begins.end() : ends].rstrip()
+    return found

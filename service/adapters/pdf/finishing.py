@@ -80,9 +80,10 @@ def finish(
             raise NotArchivable(
                 "The PDF is not tagged", remedy="Convert it with Office.to_pdf, which asks for tags."
             )
-        check_embedded(document.objects)
-        check_glyphs(document.objects)
-        name_symbols(document.objects)
+        fonts = [font for font in document.of_type("/Font") if font.get("/Subtype") != "/Type3"]
+        check_embedded(fonts)
+        check_glyphs(fonts)
+        name_symbols(fonts)
         for page in document.pages():
             mark_drawings(page)
             _set_tab_order(page)
@@ -100,7 +101,8 @@ def finish(
         _date_colour_profiles(document.root, facts.when)
         _attach(document, attachments, facts.when)
         _set_metadata(document, facts, part=3 if attachments else 2)
-        return FinishedPdf(document.write(_information(facts)), text_of(document.reader))
+        pdf = document.write(_information(facts))
+        return FinishedPdf(pdf, text_of(document.reader, document.as_written))
 
 
 def page_count(pdf: bytes) -> int:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 
-from pypdf.generic import DictionaryObject, PdfObject, StreamObject
+from pypdf.generic import DictionaryObject, StreamObject
 
 from service.adapters.pdf.content import Font, dictionary
 from service.errors import NotArchivable
@@ -39,9 +39,9 @@ _SYMBOLS = {
 }
 
 
-def check_embedded(objects: Iterable[PdfObject]) -> None:
+def check_embedded(fonts: Iterable[DictionaryObject]) -> None:
     """Raises `NotArchivable` when a font is not in the file (ISO 19005-2 6.2.11.4.1)."""
-    for font in _fonts(objects):
+    for font in fonts:
         if _font_file(font) is None and "/DescendantFonts" not in font:
             name = str(font.get("/BaseFont", "without a name"))
             raise NotArchivable(
@@ -51,13 +51,13 @@ def check_embedded(objects: Iterable[PdfObject]) -> None:
             )
 
 
-def check_glyphs(objects: Iterable[PdfObject]) -> None:
+def check_glyphs(fonts: Iterable[DictionaryObject]) -> None:
     """Raises `NotArchivable` when a character came out as the box for "no such glyph" (ISO 19005-2 6.2.11.8).
 
     LibreOffice copies that box into the subset as if it were the character's own glyph, and maps it to the
     character: validators see nothing, people see a box. Seen in TrueType fonts, which LibreOffice subsets as such.
     """
-    for font in _fonts(objects):
+    for font in fonts:
         file = _font_file(font)
         if file is None or "/ToUnicode" not in font or font.get("/Subtype") != "/TrueType":
             continue
@@ -79,9 +79,9 @@ def _script(char: str) -> str:
     return unicodedata.name(char[0], "unnamed").split()[0] if char[0].isalpha() else "symbol"
 
 
-def name_symbols(objects: Iterable[PdfObject]) -> None:
+def name_symbols(fonts: Iterable[DictionaryObject]) -> None:
     """Map the symbols of Word's symbol fonts to Unicode. Raises `NotArchivable` for one that has no known meaning."""
-    for font in _fonts(objects):
+    for font in fonts:
         to_unicode = font.get("/ToUnicode")
         stream = to_unicode.get_object() if to_unicode is not None else None
         if not isinstance(stream, StreamObject):
@@ -102,16 +102,6 @@ def _name_symbol(entry: re.Match[bytes]) -> bytes:
             detail={"character": f"U+{point:04X}"},
         )
     return entry[1] + b"<%04X>" % ord(symbol)
-
-
-def _fonts(objects: Iterable[PdfObject]) -> Iterator[DictionaryObject]:
-    for item in objects:
-        if (
-            isinstance(item, DictionaryObject)
-            and item.get("/Type") == "/Font"
-            and item.get("/Subtype") != "/Type3"
-        ):
-            yield item
 
 
 def _font_file(font: DictionaryObject) -> StreamObject | None:

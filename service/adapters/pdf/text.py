@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
@@ -24,6 +27,12 @@ INLINE = frozenset(
 )  # ISO 32000-1 14.8.4.4
 _SPACE_EM = 0.15  # a gap between two pieces of a line that reads as a space
 _LINE_EM = 0.7  # a step down or up that is a new line, not a raised or lowered character
+# A structure element as LibreOffice writes it: its role, its page, its children (ISO 32000-1 14.7.2).
+_PLAIN = re.compile(
+    rb"<</Type/StructElem\n/S/([A-Za-z0-9]+)\n/P [0-9]+ 0 R\n(?:/Pg ([0-9]+) 0 R\n)?"
+    rb"(?:/A [0-9]+ 0 R\n)?/K\[((?:[0-9]+ (?:0 R ?)?)*)\]\n>>"
+)
+_KID = re.compile(rb"([0-9]+)(?! 0 R) |([0-9]+) 0 R")
 # Right-to-left script is shown from left to right: the last character first.
 _RTL = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"
 _RIGHT_TO_LEFT = re.compile(f"[{_RTL}](?:[{_RTL}\\s]*[{_RTL}])?")
@@ -43,8 +52,12 @@ def text(pdf: bytes) -> str:
         ) from error
 
 
-def text_of(reader: PdfReader) -> str:
-    """`text` of a document that is open. Raises pypdf's and Python's own errors for what is no sound PDF."""
+def text_of(reader: PdfReader, as_written: Mapping[tuple[int, int], bytes] = MappingProxyType({})) -> str:
+    """`text` of a document that is open. Raises pypdf's and Python's own errors for what is no sound PDF.
+
+    `as_written` has the bytes of objects of which nothing was changed, by number and generation: structure elements
+    of the plain kind that LibreOffice writes are read out of them at once.
+    """
     root = reader.root_object.get("/StructTreeRoot")
     if root is None:
         raise RenderFailed(
@@ -52,7 +65,8 @@ def text_of(reader: PdfReader) -> str:
         )
     writer = Writer()
     tree = dictionary(root)
-    _Walk(pieces_of_pages(reader), dictionary(tree.get("/RoleMap")), writer).children(tree, None)
+    walk = _Walk(pieces_of_pages(reader), dictionary(tree.get("/RoleMap")), writer, as_written)
+    walk.children(tree, None)
     return writer.result()
 
 
@@ -120,9 +134,13 @@ class _Walk:
     """Goes through the structure tree in logical order."""
 
     def __init__(
-        self, pages: dict[int, dict[int, list[Piece]]], roles: DictionaryObject, writer: Writer
+        self,
+        pages: dict[int, dict[int, list[Piece]]],
+        roles: DictionaryObject,
+        writer: Writer,
+        as_written: Mapping[tuple[int, int], bytes],
     ) -> None:
-        self.pages, self.roles, self.writer = pages, roles, writer
+        self.pages, self.roles, self.writer, self.as_written = pages, roles, writer, as_written
 
     def children(self, element: DictionaryObject, page: int | None) -> None:
         own = element.raw_get("/Pg") if "/Pg" in element else None
@@ -130,22 +148,47 @@ class _Walk:
         kids = element.get("/K")
         kids = kids.get_object() if kids is not None else None
         for kid in kids if isinstance(kids, ArrayObject) else [kids]:
-            self._child(kid.get_object() if isinstance(kid, IndirectObject) else kid, page)
+            if isinstance(kid, IndirectObject):
+                self._referenced((kid.idnum, kid.generation), page, kid)
+            else:
+                self._child(kid, page)
+
+    def _referenced(self, key: tuple[int, int], page: int | None, kid: IndirectObject) -> None:
+        plain = _PLAIN.fullmatch(self.as_written.get(key, b""))
+        if plain is None:
+            self._child(kid.get_object(), page)
+            return
+        own = int(plain[2]) if plain[2] else page
+        with self._block("/" + plain[1].decode("ascii")):
+            for mcid, idnum in _KID.findall(plain[3]):
+                if idnum:
+                    below = int(idnum)
+                    self._referenced((below, 0), own, IndirectObject(below, 0, kid.pdf))
+                else:
+                    self._pieces(int(mcid), own)
 
     def _child(self, kid: PdfObject | None, page: int | None) -> None:
         if isinstance(kid, NumberObject):
-            for piece in self.pages.get(page or 0, {}).get(int(kid), ()):
-                self.writer.piece(page or 0, piece)
+            self._pieces(int(kid), page)
         elif isinstance(kid, DictionaryObject) and "/MCID" in kid:
             own = kid.raw_get("/Pg") if "/Pg" in kid else None
             self._child(kid["/MCID"], own.idnum if isinstance(own, IndirectObject) else page)
         elif isinstance(kid, DictionaryObject) and "/S" in kid:
-            inline = self._role(str(kid["/S"])) in INLINE
-            if not inline:
-                self.writer.block()
-            self.children(kid, page)
-            if not inline:
-                self.writer.block()
+            with self._block(str(kid["/S"])):
+                self.children(kid, page)
+
+    def _pieces(self, mcid: int, page: int | None) -> None:
+        for piece in self.pages.get(page or 0, {}).get(mcid, ()):
+            self.writer.piece(page or 0, piece)
+
+    @contextmanager
+    def _block(self, role: str) -> Iterator[None]:
+        inline = self._role(role) in INLINE
+        if not inline:
+            self.writer.block()
+        yield
+        if not inline:
+            self.writer.block()
 
     def _role(self, name: str) -> str:
         for _ in range(len(self.roles)):
