@@ -11,13 +11,16 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from service.domain.log import Draft, Entry, check_chain, log_key, timestamp
 from service.domain.ports import Clock, ObjectStore, Signals
 from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, NotFound, SignertError, StoreError
+from service.pipeline.together import begun
 from signing.kept import Kept
 
 __all__ = ["Ledger", "Raced", "blob_key", "read_chain", "read_entries_after"]
@@ -70,6 +73,8 @@ class _Recent(threading.local):
     """What a thread wrote or read of late, while it is to remember."""
 
     blobs: Kept[str, bytes] | None = None
+    begun: dict[str, tuple[bytes, Future[None]]] | None = None
+    """By its key, what this thread is `gathering`."""
 
     def get(self, key: str) -> bytes | None:
         return self.blobs.get(key) if self.blobs is not None else None
@@ -114,6 +119,26 @@ class Ledger:
             yield
         finally:
             self._recent.blobs = None
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Meanwhile `put_blob` only sends a blob on its way; with the end of the context all are in the store.
+
+        So the entry that names them comes after it. Raises the error of the first that could not be stored.
+        """
+        if self._recent.begun is not None:
+            yield
+            return
+        self._recent.begun = {}
+        try:
+            yield
+        finally:
+            gathered, self._recent.begun = self._recent.begun, None
+            wait([future for _, future in gathered.values()])
+        for key, (body, future) in gathered.items():
+            with contextlib.suppress(AlreadyExists):
+                future.result()
+                self._recent.put(key, body)
 
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
@@ -172,9 +197,15 @@ class Ledger:
         """
         sha256 = hashlib.sha256(body).hexdigest()
         key = blob_key(agreement_id, sha256, extension)
+        create = partial(
+            self.store.create, key, body, retain_until=self._retained(until) if archived else None
+        )
+        if self._recent.begun is not None:
+            if key not in self._recent.begun:
+                self._recent.begun[key] = body, begun(create)
+            return sha256
         with contextlib.suppress(AlreadyExists):
-            retain_until = self._retained(until) if archived else None
-            self.store.create(key, body, retain_until=retain_until)
+            create()
             self._recent.put(key, body)
         return sha256
 
@@ -208,6 +239,8 @@ class Ledger:
         key = blob_key(agreement_id, sha256, extension)
         if not stored and (recent := self._recent.get(key)) is not None:
             return recent
+        if self._recent.begun and key in self._recent.begun:
+            wait([self._recent.begun[key][1]])
         body = self.store.get(key)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise StoreError(
