@@ -138,7 +138,7 @@ def register(app: Celery, runtime: Runtime) -> None:
 
 def take_in(services: Services, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Take in one command and drive its agreement; a refused command is kept and answered."""
-    with services.ledger.remembering():
+    with services.ledger.remembering():  # what was taken in is what is driven
         _take_in(services, name, args, kwargs)
 
 

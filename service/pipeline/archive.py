@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from service.domain.agreement import SEAL, Agreement, Status, Version
@@ -19,6 +20,7 @@ from service.pipeline.protection import protections
 from service.pipeline.scans import missing_scans, retain_scans
 from service.pipeline.services import Services
 from service.pipeline.signers import held_credential, signers_trust
+from service.pipeline.together import together
 from signing import (
     SignatureRequest,
     TrustStore,
@@ -186,14 +188,15 @@ def issue_receipt(services: Services, agreement: Agreement, _step: Step) -> Draf
             remedy="Check SIGNERT_TRUST, and the certificate of the seal.",
         )
     until = version.kept_until
-    hashes = {
-        "receipt_sha256": version.receipt_sha256,
-        "receipt_signature_sha256": ledger.put_blob(
-            agreement.id, signature, "p7s", archived=True, until=until
-        ),
-        "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True, until=until),
-    }
-    _retain_all(services, agreement)
+    with ledger.storing_together():
+        hashes = {
+            "receipt_sha256": version.receipt_sha256,
+            "receipt_signature_sha256": ledger.put_blob(
+                agreement.id, signature, "p7s", archived=True, until=until
+            ),
+            "receipt_pdf_sha256": ledger.put_blob(agreement.id, final, "pdf", archived=True, until=until),
+        }
+        _retain_all(services, agreement)
     document = ledger.get_blob(agreement.id, version.document.sha256, "pdf")
     schedule = scheduled(protections(keys, document, final, signature), services.renew_before)
     signed = Occurrence("agreement.signed", _told(agreement.id, version, hashes))
@@ -219,9 +222,11 @@ def _retain_all(services: Services, agreement: Agreement) -> None:
                 (earlier.receipt_signature_sha256, "p7s"),
                 (earlier.receipt_pdf_sha256, "pdf"),
             ]
-    for sha256, extension in kept:
-        if sha256:
-            services.ledger.retain(blob_key(agreement.id, sha256, extension), until)
+    together(
+        partial(services.ledger.retain, blob_key(agreement.id, sha256, extension), until)
+        for sha256, extension in kept
+        if sha256
+    )
 
 
 def _replaced(version: Version) -> Iterator[Occurrence]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from service.domain import moves
 from service.domain.agreement import Agreement
@@ -37,6 +38,7 @@ from service.pipeline import (
 from service.pipeline.index import index
 from service.pipeline.ledger import Raced
 from service.pipeline.services import Services
+from service.pipeline.together import mark, meanwhile
 from service.pipeline.work import Marker, Parked, upkeep_run
 from signing import RevocationUnavailable, SigningError
 
@@ -149,11 +151,12 @@ def _drive(services: Services, marker: Marker, observe: Observer) -> Outcome:
                 observe(entry)
                 _publish(services, entry)
                 told = entry.seq + 1
-        waiting.note_wakes(services, agreement)
-        erase.note_disposal(services, agreement)
         doing = "index"
-        index(services.store, services.pseudonyms, agreement)
-        ledger.gather(agreement.id)
+        hints = [*waiting.wake_keys(services, agreement), *erase.disposal_keys(services, agreement)]
+        with meanwhile(
+            [*(partial(mark, services.store, key) for key in hints), partial(ledger.gather, chain)]
+        ):
+            index(services.store, services.pseudonyms, agreement, get_blob=ledger.get_blob)
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
         parked = _park(services, replace(marker, since=told), doing, exc)
         _index(services, agreement)
@@ -223,7 +226,7 @@ def _park(
 def _index(services: Services, agreement: Agreement) -> None:
     """Have the agreement found as it stands now. Its marker stays, so what goes wrong is done again at its rest."""
     try:
-        index(services.store, services.pseudonyms, agreement)
+        index(services.store, services.pseudonyms, agreement, get_blob=services.ledger.get_blob)
     except SignertError as exc:
         log.warning("not indexed agreement=%s code=%s", agreement.id, exc.code)
 

@@ -6,7 +6,6 @@ crash between two of them loses nothing of it, and the organisation seals it whe
 
 from __future__ import annotations
 
-import contextlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -19,14 +18,14 @@ from service.domain.erasure import ErasureReason, check_erasable, disposable_fro
 from service.domain.log import Draft, Occurrence, canonical, timestamp
 from service.domain.ports import ObjectStore
 from service.domain.steps import Step
-from service.errors import AlreadyExists, Retained, SignertError
+from service.errors import Retained, SignertError
 from service.pipeline.ledger import Ledger, Raced, blob_key
 from service.pipeline.services import Services
 from service.pipeline.signers import held_credential
 from service.pipeline.work import Marker
 from signing import seal_detached
 
-__all__ = ["Disposable", "disposable", "erase_content", "note_disposal", "order_erasure"]
+__all__ = ["Disposable", "disposable", "disposal_keys", "erase_content", "order_erasure"]
 
 RECORD_FORMAT = "signert-erasure/1"
 
@@ -50,12 +49,10 @@ class Disposable:
         return {**vars(self), "reason": str(self.reason)}
 
 
-def note_disposal(services: Services, agreement: Agreement) -> None:
-    """Write down from which day on an archivist is to look at it: a hint for `disposable`, never truth."""
+def disposal_keys(services: Services, agreement: Agreement) -> list[str]:
+    """The object that says from which day on an archivist is to look at it: a hint for `disposable`, never truth."""
     day = disposable_from(agreement, services.unsigned_days)
-    if day is not None:
-        with contextlib.suppress(AlreadyExists):
-            services.store.create(f"disposal/{day}/{agreement.id}", b"")
+    return [f"disposal/{day}/{agreement.id}"] if day is not None else []
 
 
 def disposable(ledger: Ledger, unsigned_days: int, on: date) -> Iterator[Disposable]:

@@ -10,9 +10,9 @@ What is lost is made anew from the logs: see `reindex`.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from service.domain.agreement import Agreement, Version
@@ -22,25 +22,34 @@ from service.domain.places import Card, card_key
 from service.domain.ports import ObjectStore
 from service.domain.pseudonyms import Pseudonyms
 from service.domain.summary import Summary
-from service.errors import AlreadyExists, NotFound
+from service.errors import NotFound
 from service.pipeline.chain import read_entries_after
 from service.pipeline.ledger import blob_key
+from service.pipeline.together import mark, together
 
 __all__ = ["card_of", "index", "read_card"]
 
 _WITH_ORGANISATION: Final = ("employer", "organiser")
 _WITH_NATIONAL_ID: Final = ("participant", "mentor", "guardian")
 
+GetBlob = Callable[[str, str, str], bytes]
+"""A blob of an agreement, by its SHA-256 and extension."""
+
 
 def index(
-    store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, *, anew: bool = False
+    store: ObjectStore,
+    pseudonyms: Pseudonyms | None,
+    agreement: Agreement,
+    *,
+    anew: bool = False,
+    get_blob: GetBlob | None = None,
 ) -> None:
     """Bring the index in step with the agreement. One read when it is; else a write for each fact that changed.
 
-    With `anew`, all is read from the data again, and every place is written whether it was there or not. Raises
-    `StoreError`.
+    With `anew`, all is read from the data again, and every place is written whether it was there or not. `get_blob`
+    is the ledger's, where a run remembers the data. Raises `StoreError`.
     """
-    while _enter(store, pseudonyms, agreement, anew=anew):
+    while _enter(store, pseudonyms, agreement, anew=anew, get_blob=get_blob):
         later = read_entries_after(store, agreement.head)
         if not later:
             return
@@ -48,20 +57,24 @@ def index(
             agreement = advance(agreement, entry)
 
 
-def _enter(store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, *, anew: bool) -> bool:
+def _enter(
+    store: ObjectStore,
+    pseudonyms: Pseudonyms | None,
+    agreement: Agreement,
+    *,
+    anew: bool,
+    get_blob: GetBlob | None,
+) -> bool:
     """Enter what `agreement` says, unless a newer state is entered; whether anything was written."""
     before = read_card(store, agreement.id)
     if before and before.seq > agreement.head.seq:
         return False
-    card = card_of(store, pseudonyms, agreement, None if anew else before)
+    card = card_of(store, pseudonyms, agreement, None if anew else before, get_blob=get_blob)
     if card == before and not anew:
         return False
     old = before.keys if before else frozenset()
-    for key in sorted(card.keys if anew else card.keys - old):
-        with contextlib.suppress(AlreadyExists):
-            store.create(key, b"")
-    for key in sorted(old - card.keys):
-        store.delete(key)
+    together(partial(mark, store, key) for key in sorted(card.keys if anew else card.keys - old))
+    together(partial(store.delete, key) for key in sorted(old - card.keys))
     store.put(card_key(agreement.id), canonical(card.as_json()))
     return True
 
@@ -75,7 +88,12 @@ def read_card(store: ObjectStore, agreement_id: str) -> Card | None:
 
 
 def card_of(
-    store: ObjectStore, pseudonyms: Pseudonyms | None, agreement: Agreement, before: Card | None = None
+    store: ObjectStore,
+    pseudonyms: Pseudonyms | None,
+    agreement: Agreement,
+    before: Card | None = None,
+    *,
+    get_blob: GetBlob | None = None,
 ) -> Card:
     """What the index is to know of this state. What `before` knows is not read again.
 
@@ -92,7 +110,7 @@ def card_of(
     if pseudonyms and key_id != pseudonyms.key_id:
         parties, read, key_id = set(), 0, pseudonyms.key_id
     for each in () if agreement.erasure else agreement.versions[read:]:
-        people = _parties(store, agreement.id, each)
+        people = _parties(get_blob or _of(store), agreement.id, each)
         numbers = {
             role: people[role]["organisation"]["number"] for role in _WITH_ORGANISATION if role in people
         }
@@ -130,10 +148,14 @@ def card_of(
     )
 
 
-def _parties(store: ObjectStore, agreement_id: str, version: Version) -> Mapping[str, Any]:
+def _of(store: ObjectStore) -> GetBlob:
+    return lambda agreement_id, sha256, extension: store.get(blob_key(agreement_id, sha256, extension))
+
+
+def _parties(get_blob: GetBlob, agreement_id: str, version: Version) -> Mapping[str, Any]:
     """The version's parties by role; none where its data were erased."""
     try:
-        data = json.loads(store.get(blob_key(agreement_id, version.input_sha256, "json")))
+        data = json.loads(get_blob(agreement_id, version.input_sha256, "json"))
     except NotFound:
         return {}
     parties: Mapping[str, Any] = data["parties"]

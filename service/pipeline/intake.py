@@ -113,17 +113,17 @@ def _receive(services: Services, name: str, payload: object, signature: object) 
     except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError):
         digest = None  # numbers, texts or nesting that no JSON should have: the schema says where
     sender = _sender(services, name, payload, signature)
-    claim = claimed(services, payload) if digest else None
+    claim, is_new = claimed(services, payload) if digest else None, False
     if claim is None:
         services.senders.check_age(sender, now=services.clock.now())
-        claim = _claim(services, name, payload, digest, sender)
+        claim, is_new = _claim(services, name, payload, digest, sender)
     if (claim.command, claim.payload_sha256) != (name, digest):
         raise CommandRejected(
             "this command id was used before, for something else",
             [FieldError("command_id", "command_id_reused", "Give every new command an id of its own.")],
             code="command_id_reused",
         )
-    return _append(services, claim)
+    return _append(services, claim, is_new=is_new)
 
 
 def agreement_id_of(payload: Mapping[str, Any]) -> str | None:
@@ -132,9 +132,14 @@ def agreement_id_of(payload: Mapping[str, Any]) -> str | None:
     agreement = payload.get("agreement")
     given = agreement.get("id") if isinstance(agreement, Mapping) else None
     try:
-        return str(uuid.UUID(given) if given else uuid.uuid5(_NAMESPACE, str(command_id)))
+        return str(uuid.UUID(given)) if given else _own_id(str(command_id))
     except (ValueError, TypeError, AttributeError):
         return None
+
+
+def _own_id(command_id: str) -> str:
+    """The id of the agreement that a `submit` makes which names none."""
+    return str(uuid.uuid5(_NAMESPACE, command_id))
 
 
 def resume(services: Services, marker: Marker) -> Marker | None:
@@ -173,7 +178,8 @@ def _sender(services: Services, name: str, payload: object, signature: object) -
 
 def _claim(
     services: Services, name: str, payload: object, digest: str | None, sender: Sender | None
-) -> Claim:
+) -> tuple[Claim, bool]:
+    """What the command id stands for from now on, and whether that was claimed just now."""
     command = load_command(name, payload, today=norwegian_date(services.clock.now()))
     agreement_id = _agreement_meant(services, command, sender)
     if digest is None:
@@ -197,8 +203,8 @@ def _claim(
     try:
         services.store.create(claim.key, rfc8785.dumps(vars(claim)))
     except AlreadyExists:
-        claim = Claim.parse(services.store.get(claim.key))
-    return claim
+        return Claim.parse(services.store.get(claim.key)), False
+    return claim, True
 
 
 def _agreement_meant(services: Services, command: Command, sender: Sender | None) -> str:
@@ -227,11 +233,13 @@ def _agreement_meant(services: Services, command: Command, sender: Sender | None
     return agreement_id
 
 
-def _append(services: Services, claim: Claim) -> Marker:
+def _append(services: Services, claim: Claim, *, is_new: bool = False) -> Marker:
     if claim.refused is not None:
         faults = [FieldError(**e) for e in claim.refused["errors"]]
         raise CommandRejected(claim.refused["message"], faults, code=claim.refused["code"])
     values = services.ledger.get_json(claim.agreement_id, claim.values_sha256)
+    if is_new and claim.agreement_id == _own_id(claim.command_id):
+        return _append_first(services, claim, values)  # should there be one all the same, that is found out
     return _begin(services, claim, values) if claim.command == "submit" else _go_on(services, claim, values)
 
 
@@ -289,18 +297,19 @@ def _append_first(services: Services, claim: Claim, values: Mapping[str, Any]) -
     data = values["agreement"]
     manifest = fitting_template(services, data)
     declaring = declarations(services, claim.agreement_id, 1, data["parties"].keys(), manifest)
-    draft = opening(
-        "submitted",
-        data,
-        values.get("signing", {}),
-        manifest,
-        input_sha256=services.ledger.put_blob(claim.agreement_id, rfc8785.dumps(data), "json"),
-        follow_up=plan_follow_up(services, data),
-        case={"system": data["case"]["system"], "reference": data["case"]["reference"]},
-        declarations=declaring,
-    )
+    with services.ledger.storing_together():
+        draft = opening(
+            "submitted",
+            data,
+            values.get("signing", {}),
+            manifest,
+            input_sha256=services.ledger.put_blob(claim.agreement_id, rfc8785.dumps(data), "json"),
+            follow_up=plan_follow_up(services, data),
+            case={"system": data["case"]["system"], "reference": data["case"]["reference"]},
+            declarations=declaring,
+        )
+        marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=0)
     entry = replace(draft, data={**claim.origin, **draft.data})
-    marker = services.workbook.begin(claim.agreement_id, claim.command_id, since=0)
     try:
         services.ledger.append(claim.agreement_id, None, entry, version=1)
     except Raced:

@@ -12,7 +12,9 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from service.domain.agreement import Agreement
@@ -21,6 +23,7 @@ from service.domain.ports import Clock, ObjectStore, Signals
 from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, SignertError, StoreError
 from service.pipeline.chain import Chain, read_chain, read_entries_after
+from service.pipeline.together import begun
 from signing.kept import Kept
 
 __all__ = ["Ledger", "Raced", "blob_key"]
@@ -51,6 +54,8 @@ class _Recent(threading.local):
 
     blobs: Kept[str, bytes] | None = None
     chains: Kept[str, Chain] | None = None
+    begun: dict[str, tuple[bytes, Future[None]]] | None = None
+    """By its key, what this thread is `storing_together`."""
 
     def get(self, key: str) -> bytes | None:
         return self.blobs.get(key) if self.blobs is not None else None
@@ -97,6 +102,26 @@ class Ledger:
         finally:
             self._recent.blobs = self._recent.chains = None
 
+    @contextlib.contextmanager
+    def storing_together(self) -> Iterator[None]:
+        """Meanwhile `put_blob` only sends a blob on its way; with the end of the context all are in the store.
+
+        So the entry that names them comes after it. Raises the error of the first that could not be stored.
+        """
+        if self._recent.begun is not None:
+            yield
+            return
+        self._recent.begun = {}
+        try:
+            yield
+        finally:
+            sent, self._recent.begun = self._recent.begun, None
+            wait([future for _, future in sent.values()])
+        for key, (body, future) in sent.items():
+            with contextlib.suppress(AlreadyExists):
+                future.result()
+                self._recent.put(key, body)
+
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
         return list(self.chain(agreement_id).entries)
@@ -128,12 +153,12 @@ class Ledger:
         if chain is not None and len(chain.entries) == entry.seq:
             chain.entries.append(entry)
 
-    def gather(self, agreement_id: str) -> None:
+    def gather(self, chain: Chain) -> None:
         """Have a log that has grown long read at once from now on. What goes wrong is for the next time."""
         try:
-            self.chain(agreement_id).gather(self.store)
+            chain.gather(self.store)
         except SignertError as exc:
-            log.warning("log not gathered agreement=%s code=%s", agreement_id, exc.code)
+            log.warning("log not gathered agreement=%s code=%s", chain.entries[0].agreement_id, exc.code)
 
     def read_after(self, entry: Entry) -> list[Entry]:
         """The entries that follow `entry`, checked against it."""
@@ -189,9 +214,15 @@ class Ledger:
         """
         sha256 = hashlib.sha256(body).hexdigest()
         key = blob_key(agreement_id, sha256, extension)
+        create = partial(
+            self.store.create, key, body, retain_until=self._retained(until) if archived else None
+        )
+        if self._recent.begun is not None:
+            if key not in self._recent.begun:
+                self._recent.begun[key] = body, begun(create)
+            return sha256
         with contextlib.suppress(AlreadyExists):
-            retain_until = self._retained(until) if archived else None
-            self.store.create(key, body, retain_until=retain_until)
+            create()
             self._recent.put(key, body)
         return sha256
 
@@ -225,6 +256,8 @@ class Ledger:
         key = blob_key(agreement_id, sha256, extension)
         if not stored and (recent := self._recent.get(key)) is not None:
             return recent
+        if self._recent.begun and key in self._recent.begun:
+            wait([self._recent.begun[key][1]])
         body = self.store.get(key)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise StoreError(

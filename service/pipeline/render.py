@@ -72,8 +72,11 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
     # Older templates have a place for every party of the agreement, and every place becomes a field.
     fielded = version.asked if template.manifest.signers_only else version.parties
     pdf = place_fields(document.pdf, field_places(template, {p.role for p in fielded}))
-    revision = {"sha256": ledger.put_blob(agreement.id, pdf, "pdf"), "bytes": len(pdf)}
-    screened = _screened(services, agreement, template, data)
+    with ledger.storing_together():
+        revision = {"sha256": ledger.put_blob(agreement.id, pdf, "pdf"), "bytes": len(pdf)}
+        docx_sha256 = ledger.put_blob(agreement.id, document.docx, "docx")
+        screened = _screened(services, agreement, template, data)
+        courtesy = _courtesy(services, agreement, data)
     told = {
         "command_id": version.command_id,
         "template": {"name": template.name, "version": template.version, "sha256": template.sha256},
@@ -84,9 +87,9 @@ def render_agreement(services: Services, agreement: Agreement, _step: Step) -> D
         "rendered",
         {
             "template_sha256": template.sha256,
-            "docx_sha256": ledger.put_blob(agreement.id, document.docx, "docx"),
+            "docx_sha256": docx_sha256,
             "revision": revision,
-            **_courtesy(services, agreement, data),
+            **courtesy,
             **({"screened_sha256": screened} if screened else {}),
         },
         (Occurrence("agreement.rendered", told),),
@@ -232,15 +235,14 @@ def render_receipt(services: Services, agreement: Agreement, _step: Step) -> Dra
         attachments=[Attachment("receipt.json", "application/json", "Receipt (RFC 8785 JSON)", body)],
     )
     pdf = place_fields(rendered.pdf, _organisation_fields(version.language))
-    return Draft(
-        "receipt-rendered",
-        {
+    with ledger.storing_together():
+        hashes = {
             "receipt_sha256": ledger.put_blob(
                 agreement.id, body, "json", archived=True, until=version.kept_until
             ),
             "receipt_pdf_sha256": ledger.put_blob(agreement.id, pdf, "pdf"),
-        },
-    )
+        }
+    return Draft("receipt-rendered", hashes)
 
 
 def _typeset(

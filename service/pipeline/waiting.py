@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +10,9 @@ from service.domain.agreement import Agreement, PartyStatus
 from service.domain.log import Draft, Occurrence, timestamp
 from service.domain.ports import ObjectStore
 from service.domain.steps import Step, end_of, wakes
-from service.errors import AlreadyExists
 from service.pipeline.services import Services
 
-__all__ = ["Due", "due", "expire_version", "is_noted", "note_wakes", "remind_parties"]
+__all__ = ["Due", "due", "expire_version", "is_noted", "remind_parties", "wake_keys"]
 
 
 def remind_parties(_services: Services, agreement: Agreement, step: Step) -> Draft:
@@ -58,15 +56,14 @@ class Due:
         )
 
 
-_WAKES = 4
-"""How many are written at a time. At each of them the next are; a plan may have a meeting each week for years."""
+_WAKES = 2
+"""How many are written at a time: the next, and one should that be lost. At each of them the next are; a plan may have
+a meeting each week for years."""
 
 
-def note_wakes(services: Services, agreement: Agreement) -> None:
-    """Write down when a resting agreement is to be looked at again."""
-    for found in _ahead(agreement, services.clock.now())[:_WAKES]:
-        with contextlib.suppress(AlreadyExists):
-            services.store.create(found.key, b"")
+def wake_keys(services: Services, agreement: Agreement) -> list[str]:
+    """The objects that say when a resting agreement is to be looked at again."""
+    return [found.key for found in _ahead(agreement, services.clock.now())[:_WAKES]]
 
 
 def is_noted(store: ObjectStore, agreement: Agreement, now: datetime) -> bool:

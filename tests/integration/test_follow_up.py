@@ -54,7 +54,7 @@ def test_from_a_signed_plan_to_the_events_while_a_change_waits_for_a_worker(runn
     assert outcome.rest is Rest.AT_REST
     agreement_id = outcome.agreement.id
     assert_signed(services, agreement_id, events)
-    assert len(list(services.store.list("due/"))) == 4
+    assert len(list(services.store.list("due/"))) == 2
 
     # From here on no worker can render: what is in force is told all the same.
     services = replace(services, open_typesetting=None)

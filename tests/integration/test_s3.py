@@ -330,6 +330,23 @@ def test_a_store_where_two_conditional_writes_win_is_refused(s3_credentials: S3S
 # ---- the rest
 
 
+def test_only_a_large_body_is_announced_before_it_is_sent(faulty: S3Store, proxy: FaultProxy) -> None:
+    """To ask first costs a round trip, and a quarter of the processor time of a small write."""
+    asked: list[str | None] = []
+
+    def look(request: Request) -> Fault | None:
+        if request.method == "PUT":
+            asked.append(request.header("Expect"))
+        return None
+
+    proxy.chooser = look
+    bodies = [b"", b"small", bytes(2**20), bytes(2**20 + 1)]
+    for number, body in enumerate(bodies):
+        faulty.create(f"announced/{number}", body)
+    assert asked == [None, None, None, "100-continue"]
+    assert [faulty.get(f"announced/{number}") for number in range(4)] == bodies
+
+
 def test_a_list_of_many_pages_is_in_byte_order(store: S3Store) -> None:
     keys = [f"{folder}{number}" for number in range(350) for folder in ("a/", "a-", "a.b/")]
     with ThreadPoolExecutor(8) as pool:

@@ -133,7 +133,7 @@ def test_it_is_gathered_when_enough_has_come() -> None:
             last = ledger.append(
                 ID, last, Draft("submitted" if not last else "told", {"n": number}), version=1
             )
-            ledger.gather(ID)
+            ledger.gather(ledger.chain(ID))
         lines = store.get(gathered_key(ID)).split(b"\n")
     assert len(lines) == 32
     assert lines[31] == store.get(log_key(ID, 31))
