@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _HOST = Path(__file__).with_name("office_host.py")
 _PROFILE = Path(__file__).with_name("office_profile.xcu")
+_MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of our own is made there)
+_MEMORY_ROOM = 512 * 1024 * 1024  # bytes free
 _GRACE_SECONDS = 2.0  # for the host to kill LibreOffice and clean up, before it is killed itself
 _ZIP = b"PK\x03\x04"
 _PROBE_SECONDS = 10.0
@@ -215,7 +217,7 @@ class _Instance:
         _check_installed(settings)
         self.settings = settings
         self.documents = 0
-        self.folder = Path(tempfile.mkdtemp(prefix="signert-office-"))  # mode 0700
+        self.folder = Path(tempfile.mkdtemp(prefix="signert-office-", dir=_place()))  # mode 0700
         self._unread = b""
         try:
             user = self.folder / "profile" / "user"
@@ -361,6 +363,15 @@ def _check_installed(settings: OfficeSettings) -> None:
                 f"{program} is not there or may not be run",
                 remedy=f"Install the package {package}, or name the right path in the settings.",
             )
+
+
+def _place() -> Path | None:
+    """Where instances have their folders: in memory, for LibreOffice syncs each PDF to disk and writes fonts and pages
+    beside it; None, the usual place, where somebody chose one (`TMPDIR`) or memory has not got the room."""
+    chosen = os.environ.get("TMPDIR") or tempfile.gettempdir() != "/tmp"  # noqa: S108 (compared, not used)
+    if chosen or not _MEMORY.is_mount() or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free >= _MEMORY_ROOM else None
 
 
 def _no_room(error: OSError) -> RenderFailed:

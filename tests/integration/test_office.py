@@ -189,6 +189,23 @@ def test_closing_leaves_no_process_and_no_file(
     assert not socket.exists()
 
 
+@pytest.mark.parametrize(("room", "place"), [(0, "/dev/shm/"), (2**62, "/tmp/")], ids=["room", "no room"])
+def test_documents_lie_in_memory_where_nobody_chose_a_place_and_there_is_room(
+    office: Office, docx: bytes, monkeypatch: pytest.MonkeyPatch, room: int, place: str
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("service.adapters.office._MEMORY_ROOM", room)
+
+    assert office.to_pdf(docx).startswith(b"%PDF")
+
+    command = Path(f"/proc/{soffice_of(office)}/cmdline").read_bytes().decode()
+    folder = Path(re.search(rf"UserInstallation=file://({place}signert-office-[^/]+)", command)[1])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    office.close()
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("namespaces", [True, False])
 def test_nothing_remains_when_the_worker_is_killed(tmp_path: Path, namespaces: bool) -> None:
     program = f"""
