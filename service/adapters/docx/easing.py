@@ -32,6 +32,9 @@ _NO_LOOK = {
 _TABLE = {"tblStyle", "tblW", "tblLayout", "tblLook", "tblCaption", "tblDescription"}
 _ROW = {"cantSplit", "tblHeader", "trHeight"}
 _CELL = {"tcW", "gridSpan", "vAlign"}
+_IN_ROWS, _OF_ROWS, _OF_CELLS = (
+    etree.XPath(path, namespaces=NAMESPACES) for path in ("w:tr/*", "w:tr/w:trPr/*", "w:tr/w:tc/w:tcPr/*")
+)
 _SIDES = {"top", "left", "bottom", "right"}
 _FIRST_ROW = 0x20  # of w:tblLook's value (17.4.56)
 _ON = ("1", "true", "on")
@@ -63,7 +66,7 @@ def eased(docx: bytes) -> bytes:
     if not changed:
         return docx
     parts["word/document.xml"] = etree.tostring(body, xml_declaration=True, encoding="UTF-8", standalone=True)
-    return write_parts(parts)
+    return write_parts(parts, packed=False)
 
 
 class _Look:
@@ -143,17 +146,9 @@ def _plain(table: etree._Element) -> bool:
         or next(table.iterdescendants(f"{W}tbl"), None) is not None
     ):
         return False
-    for row in table.iterfind("w:tr", NAMESPACES):
-        if {_name(e) for e in _elements(row)} - {"trPr", "tc"} or not _only(row, "w:trPr", _ROW):
-            return False
-        if not all(_only(cell, "w:tcPr", _CELL) for cell in row.iterfind("w:tc", NAMESPACES)):
-            return False
-    return True
-
-
-def _only(element: etree._Element, settings: str, names: set[str]) -> bool:
     return all(
-        _name(e) in names for found in element.iterfind(settings, NAMESPACES) for e in _elements(found)
+        {e.tag for e in find(table)} <= {f"{W}{name}" for name in allowed}
+        for find, allowed in ((_IN_ROWS, {"trPr", "tc"}), (_OF_ROWS, _ROW), (_OF_CELLS, _CELL))
     )
 
 
