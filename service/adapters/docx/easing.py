@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import cast
 
 from lxml import etree
 
@@ -147,7 +148,7 @@ def _plain(table: etree._Element) -> bool:
     ):
         return False
     return all(
-        {e.tag for e in find(table)} <= {f"{W}{name}" for name in allowed}
+        {e.tag for e in cast(list[etree._Element], find(table))} <= {f"{W}{name}" for name in allowed}
         for find, allowed in ((_IN_ROWS, {"trPr", "tc"}), (_OF_ROWS, _ROW), (_OF_CELLS, _CELL))
     )
 
