@@ -131,6 +131,7 @@ def test_a_libreoffice_that_dies_over_a_document_fails_it_and_is_replaced(
     stop(soffice)
     with ThreadPoolExecutor(1) as pool:
         conversion = pool.submit(office.to_pdf, docx)
+        wait_until(Path(f"/proc/{soffice}/cwd/in.docx").exists)  # else it may be replaced before it has begun
         os.kill(soffice, signal.SIGKILL)
         with pytest.raises(RenderFailed) as caught:
             conversion.result()
