@@ -26,6 +26,7 @@ from benchmarks.peers import Peer, peer, site_packages, until
 from benchmarks.report import Result, table
 from benchmarks.sides import interleaved, rounds, timed
 from benchmarks.statistic import Sample, ratio
+from service.adapters.docx import eased
 from service.adapters.office import Office
 from tests.ports import free_ports
 
@@ -122,7 +123,7 @@ def _workers(count: int) -> Iterator[list[Worker]]:
         for _ in range(count):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             port = stack.enter_context(_unoserver(folder))
-            office = stack.enter_context(Office())
+            office = stack.enter_context(Office(eased=eased))
             found.append(Worker(office, folder, port, stack.enter_context(peer())))
         yield found
 

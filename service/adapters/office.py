@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _HOST = Path(__file__).with_name("office_host.py")
 _PROFILE = Path(__file__).with_name("office_profile.xcu")
+_MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of our own is made there)
+_MEMORY_ROOM = 512 * 1024 * 1024  # bytes free
 _GRACE_SECONDS = 2.0  # for the host to kill LibreOffice and clean up, before it is killed itself
 _ZIP = b"PK\x03\x04"
 _PROBE_SECONDS = 10.0
@@ -102,6 +104,7 @@ class Office:
     Raises, where LibreOffice is needed: `ConfigurationError` when it or its Python is not installed,
     `RenderTimeout` and `RenderFailed` (both retryable; the next call starts a fresh instance), and
     `UnreadableDocument` (not retryable). `on_start` is told of each start: `first`, `recycled`, `replaced` or `again`.
+    `eased` is what LibreOffice gets instead of a document: the same to look at, and quicker to read.
     """
 
     def __init__(
@@ -109,9 +112,11 @@ class Office:
         settings: OfficeSettings | None = None,
         *,
         on_start: Callable[[str], None] = lambda _reason: None,
+        eased: Callable[[bytes], bytes] = lambda docx: docx,
     ) -> None:
         self.settings = settings or OfficeSettings()
         self._on_start = on_start
+        self._eased = eased
         self._reason = "first"
         self._lock = threading.Lock()
         self._instance: _Instance | None = None
@@ -135,6 +140,7 @@ class Office:
 
     def to_pdf(self, docx: bytes, *, part: Literal[2, 3] = 2) -> bytes:
         """A tagged PDF/A-`part`b + PDF/UA-1 of the document."""
+        docx = self._eased(docx)
         with self._lock:
             instance = self._ready()
             try:
@@ -215,7 +221,7 @@ class _Instance:
         _check_installed(settings)
         self.settings = settings
         self.documents = 0
-        self.folder = Path(tempfile.mkdtemp(prefix="signert-office-"))  # mode 0700
+        self.folder = Path(tempfile.mkdtemp(prefix="signert-office-", dir=_place()))  # mode 0700
         self._unread = b""
         try:
             user = self.folder / "profile" / "user"
@@ -361,6 +367,15 @@ def _check_installed(settings: OfficeSettings) -> None:
                 f"{program} is not there or may not be run",
                 remedy=f"Install the package {package}, or name the right path in the settings.",
             )
+
+
+def _place() -> Path | None:
+    """Where instances have their folders: in memory, for LibreOffice syncs each PDF to disk and writes fonts and pages
+    beside it; None, the usual place, where somebody chose one (`TMPDIR`) or memory has not got the room."""
+    chosen = os.environ.get("TMPDIR") or tempfile.gettempdir() != "/tmp"  # noqa: S108 (compared, not used)
+    if chosen or not _MEMORY.is_mount() or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free >= _MEMORY_ROOM else None
 
 
 def _no_room(error: OSError) -> RenderFailed:

@@ -194,6 +194,7 @@ def value(name, content):
 LOAD = (
     value("FilterName", "MS Word 2007 XML"),
     value("Hidden", True),
+    value("HiddenForConversion", True),  # a frame without menus and bars, which nobody would see
     value("ReadOnly", True),
     value("MacroExecutionMode", NEVER_EXECUTE),
     value("UpdateDocMode", NO_UPDATE),

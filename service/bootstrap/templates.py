@@ -121,5 +121,6 @@ def typesetting(settings: Settings, stack: contextlib.ExitStack, signals: Signal
             timeout_seconds=settings.render_timeout,
         ),
         on_start=lambda reason: signals.count(OFFICE_STARTS, reason),
+        eased=docx.eased,
     )
     return Typesetting(fill=docx.fill, own_text=docx.own_text, office=stack.enter_context(office), pdf=pdf)

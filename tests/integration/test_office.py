@@ -131,6 +131,7 @@ def test_a_libreoffice_that_dies_over_a_document_fails_it_and_is_replaced(
     stop(soffice)
     with ThreadPoolExecutor(1) as pool:
         conversion = pool.submit(office.to_pdf, docx)
+        wait_until(Path(f"/proc/{soffice}/cwd/in.docx").exists)  # else it may be replaced before it has begun
         os.kill(soffice, signal.SIGKILL)
         with pytest.raises(RenderFailed) as caught:
             conversion.result()
@@ -187,6 +188,23 @@ def test_closing_leaves_no_process_and_no_file(
     assert members(group) == {}
     assert list(tmp_path.iterdir()) == []
     assert not socket.exists()
+
+
+@pytest.mark.parametrize(("room", "place"), [(0, "/dev/shm/"), (2**62, "/tmp/")], ids=["room", "no room"])
+def test_documents_lie_in_memory_where_nobody_chose_a_place_and_there_is_room(
+    office: Office, docx: bytes, monkeypatch: pytest.MonkeyPatch, room: int, place: str
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("service.adapters.office._MEMORY_ROOM", room)
+
+    assert office.to_pdf(docx).startswith(b"%PDF")
+
+    command = Path(f"/proc/{soffice_of(office)}/cmdline").read_bytes().decode()
+    folder = Path(re.search(rf"UserInstallation=file://({place}signert-office-[^/]+)", command)[1])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    office.close()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("namespaces", [True, False])

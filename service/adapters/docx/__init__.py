@@ -9,6 +9,7 @@ A template's tags are Jinja's: `{{ value }}`, `{% if … %}`, `{% for … %}`. A
 from __future__ import annotations
 
 from service.adapters.docx.composing import compose
+from service.adapters.docx.easing import eased
 from service.adapters.docx.filling import fill
 from service.adapters.docx.looks import looks
 from service.adapters.docx.reading import Link, Properties, own_text, properties, signature_links, tags, text
@@ -20,6 +21,7 @@ __all__ = [
     "Link",
     "Properties",
     "compose",
+    "eased",
     "fill",
     "looks",
     "own_text",

@@ -95,7 +95,7 @@ def story_parts(parts: dict[str, bytes]) -> list[str]:
     return ["word/document.xml", *names]
 
 
-def write_parts(parts: dict[str, bytes]) -> bytes:
+def write_parts(parts: dict[str, bytes], *, packed: bool = True) -> bytes:
     """A zip whose bytes depend on the parts only: fixed order, times and attributes."""
     first = ("[Content_Types].xml", "_rels/.rels")
     names = [*(n for n in first if n in parts), *sorted(n for n in parts if n not in first)]
@@ -103,7 +103,7 @@ def write_parts(parts: dict[str, bytes]) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name in names:
             info = zipfile.ZipInfo(name, _EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
             info.create_system = 3
             info.external_attr = 0o644 << 16
             archive.writestr(info, parts[name], compresslevel=6)
