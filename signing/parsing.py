@@ -18,6 +18,8 @@ from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.misc import PdfReadError
 
+from signing.parts import PartsFile
+
 __all__ = ["install"]
 
 _DEPTH: Final = 100
@@ -45,6 +47,7 @@ _HEADER: Final = re.compile(
 _NEXT: Final = re.compile(rb"[ \n\r\t\f\0]*([^ \n\r\t\f\0]?)")
 _DIGITS: Final = re.compile(rb"[0-9A-Fa-f]*\Z")
 _CHUNK: Final = 16_384
+_ENDS: Final = (b"%%EOF", b"%%EOF\n", b"%%EOF\r\n", b"%%EOF\r")
 
 _read_object: Final = generic.read_object
 _read_hex_string: Final = generic.read_hex_string_from_stream
@@ -164,31 +167,44 @@ def _object(
     as_metadata_stream: bool = False,
     in_content_stream: Any = generic.ContentOpReading.NO,
 ) -> Any:
-    if type(stream) is not BytesIO or as_metadata_stream or in_content_stream:
+    found = None if as_metadata_stream or in_content_stream else _memory(stream)
+    if found is None:
         return _read_object(stream, container_ref, as_metadata_stream, in_content_stream)
-    start = stream.tell()
-    # Not a copy: a BytesIO that was never written to gives the bytes that it was made of.
-    data = stream.getvalue()
+    data, base = found
+    start = stream.tell() - base
     reader = _Reader(data, container_ref)
     try:
         if data.startswith(b"<<", start):
             entries, end = reader.entries(start + 2, 0)
-            stream.seek(end)
+            stream.seek(base + end)
             result = _with_payload(stream, entries, reader)
         else:
             token = _TOKEN.match(data, start)
             if token is None or data[start : start + 1] in b" \n\r\t\f\0":
                 raise _Unusual
             result, end = reader.value(token, 0)
-            stream.seek(end)
+            stream.seek(base + end)
     except _Unusual:
-        stream.seek(start)
+        stream.seek(base + start)
         return _read_object(stream, container_ref)
     result.container_ref = container_ref
     return result
 
 
-def _with_payload(stream: BytesIO, entries: dict[Any, Any], reader: _Reader) -> Any:
+def _memory(stream: IO[bytes] | PartsFile) -> tuple[bytes, int] | None:
+    """The bytes that the stream goes on with, and where in it they begin; None for what cannot be read here."""
+    if type(stream) is BytesIO:
+        # Not a copy: a BytesIO that was never written to gives the bytes that it was made of.
+        return stream.getvalue(), 0
+    if type(stream) is PartsFile:
+        part, start = stream.part()
+        # Where a revision ends: what is read up to there is the same, whatever comes behind.
+        if part.endswith(_ENDS):
+            return part, start
+    return None
+
+
+def _with_payload(stream: IO[bytes], entries: dict[Any, Any], reader: _Reader) -> Any:
     """A dictionary, or the stream that it begins."""
     payload = generic._maybe_read_stream_payload(stream, entries, reader.handler)
     found = generic.DictionaryObject() if payload is None else generic.StreamObject(encoded_data=payload)
@@ -217,10 +233,12 @@ def _hex_string(stream: IO[bytes]) -> Any:
 
 
 def _object_header(stream: IO[bytes], strict: bool) -> tuple[int, int]:
-    if type(stream) is BytesIO:
-        found = _HEADER.match(stream.getvalue(), stream.tell())
+    memory = _memory(stream)
+    if memory is not None:
+        data, base = memory
+        found = _HEADER.match(data, stream.tell() - base)
         if found is not None:
-            stream.seek(found.end())
+            stream.seek(base + found.end())
             return int(found[1]), int(found[2])
     header: tuple[int, int] = _read_object_header(stream, strict)
     return header

@@ -57,6 +57,7 @@ from signing.model import (
     SignatureTimestampResult,
     ValidationReport,
 )
+from signing.parts import Parts
 from signing.past import later_revocation, past_validation
 from signing.pdf import end_of_revision
 from signing.policy import specification
@@ -75,7 +76,7 @@ _RANK: Final[dict[Indication, int]] = {"TOTAL-PASSED": 0, "INDETERMINATE": 1, "T
 
 
 def validate(
-    pdf: bytes | Path,
+    pdf: bytes | Parts | Path,
     trust: TrustStore,
     *,
     signers: Mapping[str, TrustStore] | None = None,
