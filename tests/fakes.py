@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+from service.domain.ports import Body
 from service.errors import AlreadyExists, NotFound, Retained
 
 
@@ -17,15 +18,18 @@ class MemoryStore:
         self.retained: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
-    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
+    def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
         with self._lock:
             if key in self.objects:
                 raise AlreadyExists(key)
-            self.objects[key] = body
+            self.put(key, body)
             if retain_until:
                 self.retained[key] = retain_until
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
+        if not isinstance(body, bytes):
+            body.seek(0)
+            body = body.read()
         self.objects[key] = body
 
     def get(self, key: str) -> bytes:

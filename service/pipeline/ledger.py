@@ -19,6 +19,7 @@ from service.domain.ports import Clock, ObjectStore, Signals
 from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, NotFound, SignertError, StoreError
 from signing.kept import Kept
+from signing.parts import Parts, PartsFile, digest
 
 __all__ = ["Ledger", "Raced", "blob_key", "read_chain", "read_entries_after"]
 
@@ -160,7 +161,7 @@ class Ledger:
     def put_blob(
         self,
         agreement_id: str,
-        body: bytes,
+        body: bytes | Parts,
         extension: str,
         *,
         archived: bool = False,
@@ -168,14 +169,20 @@ class Ledger:
     ) -> str:
         """Store a blob under its SHA-256, which is returned (hex). The same bytes twice are one blob.
 
-        `archived` blobs are final: they are retained as log entries are.
+        `archived` blobs are final: they are retained as log entries are. What comes in parts and is too large to be
+        remembered is never made one.
         """
-        sha256 = hashlib.sha256(body).hexdigest()
+        sha256: str = digest(body).hexdigest()
         key = blob_key(agreement_id, sha256, extension)
         with contextlib.suppress(AlreadyExists):
             retain_until = self._retained(until) if archived else None
-            self.store.create(key, body, retain_until=retain_until)
-            self._recent.put(key, body)
+            if isinstance(body, Parts) and len(body) > _REMEMBERED_BYTES:
+                with PartsFile(body.parts) as file:
+                    self.store.create(key, file, retain_until=retain_until)
+            else:
+                whole = bytes(body)
+                self.store.create(key, whole, retain_until=retain_until)
+                self._recent.put(key, whole)
         return sha256
 
     def claim_blob(self, agreement_id: str, body: bytes, extension: str) -> str | None:
