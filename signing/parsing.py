@@ -25,6 +25,7 @@ __all__ = ["install"]
 _DEPTH: Final = 100
 """Levels read here; a deeper object is pyHanko's, with its own limit."""
 _NAMES: Final = 4_096
+_LARGE: Final = 1024 * 1024
 
 # Whitespace and delimiters of ISO 32000-1 7.2.2; a token has to end at one of them.
 _TOKEN: Final = re.compile(
@@ -45,6 +46,8 @@ _HEADER: Final = re.compile(
     rb"([0-9]{1,10})[ \n\r\t\f\0]([0-9]{1,5})[ \n\r\t\f\0]obj[ \n\r\t\f\0]*(?=[^ \n\r\t\f\0%])"
 )
 _NEXT: Final = re.compile(rb"[ \n\r\t\f\0]*([^ \n\r\t\f\0]?)")
+_STREAM: Final = re.compile(rb"[ \n\r\t\f\0]*stream\r?\n")
+_END_OF_STREAM: Final = re.compile(rb"[ \n\r\t\f\0]*endstream")
 _DIGITS: Final = re.compile(rb"[0-9A-Fa-f]*\Z")
 _CHUNK: Final = 16_384
 _ENDS: Final = (b"%%EOF", b"%%EOF\n", b"%%EOF\r\n", b"%%EOF\r")
@@ -177,7 +180,7 @@ def _object(
         if data.startswith(b"<<", start):
             entries, end = reader.entries(start + 2, 0)
             stream.seek(base + end)
-            result = _with_payload(stream, entries, reader)
+            result = _large_stream(stream, entries, data, end, base) or _with_payload(stream, entries, reader)
         else:
             token = _TOKEN.match(data, start)
             if token is None or data[start : start + 1] in b" \n\r\t\f\0":
@@ -202,6 +205,47 @@ def _memory(stream: IO[bytes] | PartsFile) -> tuple[bytes, int] | None:
         if part.endswith(_ENDS):
             return part, start
     return None
+
+
+class _Stored(generic.StreamObject):
+    """A stream whose bytes stay in the file until they are asked for; those of pictures and attachments never are."""
+
+    _place: tuple[IO[bytes], int, int] | None = None
+    _own: bytes | None = None
+
+    @property
+    def _encoded_data(self) -> bytes | None:
+        if self._place is None:
+            return self._own
+        file, start, length = self._place
+        before = file.tell()
+        file.seek(start)
+        try:
+            return file.read(length)
+        finally:
+            file.seek(before)
+
+    @_encoded_data.setter
+    def _encoded_data(self, value: bytes | None) -> None:
+        self._own, self._place = value, None
+
+
+def _large_stream(
+    stream: IO[bytes], entries: dict[Any, Any], data: bytes, end: int, base: int
+) -> _Stored | None:
+    """The stream that begins with a dictionary of these entries, if it is large and as usual."""
+    length = entries.get("/Length")
+    if not isinstance(length, generic.NumberObject) or length < _LARGE:
+        return None
+    start = _STREAM.match(data, end)
+    behind = start and _END_OF_STREAM.match(data, start.end() + length)
+    if not start or not behind:
+        return None
+    stream.seek(base + behind.end())
+    found = _Stored()
+    found._place = stream, base + start.end(), int(length)
+    dict.update(found, entries)
+    return found
 
 
 def _with_payload(stream: IO[bytes], entries: dict[Any, Any], reader: _Reader) -> Any:
