@@ -22,15 +22,12 @@ class MemoryStore:
         with self._lock:
             if key in self.objects:
                 raise AlreadyExists(key)
-            self.put(key, body)
+            self.objects[key] = _whole(body)
             if retain_until:
                 self.retained[key] = retain_until
 
     def put(self, key: str, body: Body) -> None:
-        if not isinstance(body, bytes):
-            body.seek(0)
-            body = body.read()
-        self.objects[key] = body
+        self.objects[key] = _whole(body)
 
     def get(self, key: str) -> bytes:
         try:
@@ -74,6 +71,13 @@ class MemoryStore:
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+
+
+def _whole(body: Body) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    body.seek(0)
+    return body.read()
 
 
 def told_times(store: MemoryStore) -> list[str]:
