@@ -18,6 +18,7 @@ from benchmarks.keys import ring
 from signing import (
     DOCUMENT_TIMESTAMP_FIELD,
     FieldPlace,
+    Parts,
     SignatureRequest,
     augment,
     embed,
@@ -69,7 +70,7 @@ def main(action: str, mebibytes: int) -> None:
         with ring(Path(temporary) / "pki", "ECDSA P-256") as keys:
             credential = open_credential(keys.pki.seal)
             began = time.perf_counter()
-            document = path.read_bytes()
+            document = Parts(path.read_bytes())
             if action != "read":
                 now = datetime.now(UTC)
                 prepared = prepare(

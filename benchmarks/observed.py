@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterator
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from service.domain.ports import ObjectStore
+from service.domain.ports import Body, ObjectStore
 
 __all__ = ["CountingStore", "Spans"]
 
@@ -80,13 +81,13 @@ class CountingStore:
         self.requests[verb] += 1
         return self._spans.of(f"store {verb}")
 
-    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
-        self.bytes_written += len(body)
+    def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
+        self.bytes_written += len(body) if isinstance(body, bytes) else body.seek(0, os.SEEK_END)
         with self._asked("create"):
             self._store.create(key, body, retain_until=retain_until)
 
-    def put(self, key: str, body: bytes) -> None:
-        self.bytes_written += len(body)
+    def put(self, key: str, body: Body) -> None:
+        self.bytes_written += len(body) if isinstance(body, bytes) else body.seek(0, os.SEEK_END)
         with self._asked("put"):
             self._store.put(key, body)
 

@@ -78,6 +78,7 @@ from signing.model import (
     ValidationReport,
 )
 from signing.outside import signer_of
+from signing.parts import Parts
 from signing.pdf import revisions
 from signing.prepare import prepare
 from signing.rehearsal import rehearse
@@ -122,6 +123,7 @@ __all__ = [
     "Mechanism",
     "Modification",
     "NotTrusted",
+    "Parts",
     "Picture",
     "PreparedRevision",
     "PreparedSignature",

@@ -8,7 +8,7 @@ can bear; `touched` then names what was changed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 from pyhanko.sign.diff_analysis import (
@@ -52,7 +52,7 @@ def review(
     """Compare each revision from the first signed one on with the next, look behind the last, and at the content."""
     unknown = list(_unknown(reader, signatures))
     if not signatures:
-        return Changes(tuple(unknown), None)
+        return Changes(tuple(map(_by_itself, unknown)), None)
     found: list[Modification] = []
     broken: int | None = None
     for number, modifications, holds in _steps(reader, signatures, document, revisions):
@@ -67,7 +67,13 @@ def review(
         )
     doubts = [Modification(code, text, False, last) for code, text in unsettled(reader)]
     doubts += unknown
-    return Changes((*found, *doubts), broken, doubts[0].text if doubts else "")
+    return Changes(tuple(map(_by_itself, (*found, *doubts))), broken, doubts[0].text if doubts else "")
+
+
+def _by_itself(found: Modification) -> Modification:
+    """With plain names: pyHanko's know the reader that they come from, and would keep the document."""
+    field = None if found.field is None else str(found.field)
+    return replace(found, after_field=str(found.after_field), field=field)
 
 
 def _unknown(reader: PdfFileReader, signatures: list[EmbeddedPdfSignature]) -> Iterator[Modification]:

@@ -18,6 +18,7 @@ from signing.errors import (
 )
 from signing.model import PreparedRevision, PreparedSignature
 from signing.outside import read_cms
+from signing.parts import Body, Parts, digest
 from signing.pdf import check_step
 from signing.timestamps import TOKEN_ALLOWANCE
 from signing.tokens import TimestampSource, check_token
@@ -47,9 +48,11 @@ def check_prepared_for(prepared: PreparedSignature, credential: Credential) -> N
 
 
 def embed(
-    prepared: PreparedSignature, signature_value: bytes, *, revision: bytes, timestamps: TimestampSource
-) -> bytes:
+    prepared: PreparedSignature, signature_value: bytes, *, revision: Body, timestamps: TimestampSource
+) -> Body:
     """The new revision, with a PAdES B-T signature. There is always a signature timestamp, or no signature.
+
+    Given a revision as `Parts`, the new one is that too, and shares them: a large document is not copied.
 
     The value is by the identity's mechanism: RSASSA-PSS with a salt as long as the digest, or ECDSA in DER.
 
@@ -82,10 +85,10 @@ def embed_cms(
     prepared: PreparedRevision,
     cms: bytes,
     *,
-    revision: bytes,
+    revision: Body,
     timestamps: TimestampSource,
     trust: TrustStore,
-) -> bytes:
+) -> Body:
     """The new revision, with a PAdES B-T signature out of a CMS that someone else made over the document digest.
 
     Without a signature timestamp one is added, and the signed part keeps its bytes; one that is there has to lead to
@@ -134,7 +137,7 @@ def embed_cms(
     return _place(prepared, content, revision)
 
 
-def _place(prepared: PreparedRevision, content: bytes, revision: bytes) -> bytes:
+def _place(prepared: PreparedRevision, content: bytes, revision: Body) -> Body:
     """The document with the CMS, which has room, in the place kept for it."""
     increment = bytearray(prepared.increment)
     start = prepared.reserved_start + 1 - prepared.base_length  # inside < and >
@@ -157,7 +160,7 @@ def _check_outside_room(prepared: PreparedRevision, size: int, token: int = 0) -
         )
 
 
-def _check_digest(prepared: PreparedRevision, revision: bytes) -> None:
+def _check_digest(prepared: PreparedRevision, revision: bytes | Parts) -> None:
     """The prepared bytes are what was digested: their byte range covers all but the place for the signature."""
     base, increment = prepared.base_length, prepared.increment
     start, end, length = prepared.reserved_start, prepared.reserved_end, base + len(increment)
@@ -168,11 +171,10 @@ def _check_digest(prepared: PreparedRevision, revision: bytes) -> None:
         raise SignatureMismatch("the place for the signature is not empty")
     if b"[0 %d %d %d]" % (start, end, length - end) not in increment:
         raise SignatureMismatch("the prepared byte range does not cover the whole revision")
-    digest = hashlib.new(prepared.digest_algorithm)
-    digest.update(revision)
-    digest.update(increment[: start - base])
-    digest.update(increment[end - base :])
-    if digest.digest() != prepared.document_digest:
+    found = digest(revision, prepared.digest_algorithm)
+    found.update(increment[: start - base])
+    found.update(increment[end - base :])
+    if found.digest() != prepared.document_digest:
         raise SignatureMismatch(
             "the prepared bytes are not those that were digested", remedy="prepare it again"
         )

@@ -23,6 +23,7 @@ from signing.algorithms import DIGEST_ALGORITHMS
 from signing.cms import timestamp_tokens, token_time
 from signing.errors import CredentialError, FieldPlaceError, TimestampTooLarge, TimestampUnavailable
 from signing.evidence import Evidence, carried
+from signing.parts import Body
 from signing.pdf import Increment, check_step, open_reader, open_writer, readable
 from signing.revocation import Chain, EvidenceCollector
 from signing.timestamps import TimestampClient
@@ -47,7 +48,7 @@ class _Use:
 
 
 def augment(
-    revision: bytes,
+    revision: Body,
     *,
     trust: TrustStore,
     timestamps: TimestampClient,
@@ -56,8 +57,8 @@ def augment(
     digest: str = "sha256",
     at: datetime | None = None,
     grace: timedelta = timedelta(),
-) -> bytes:
-    """The document with validation material and a document timestamp, in one new revision.
+) -> Body:
+    """The document with validation material and a document timestamp, in one new revision; `Parts` as by `embed`.
 
     `signers` are other anchors than those of `trust`, by field, that the signers of these fields are to lead up to.
     `digest` is the one that the document timestamp is over: `sha256`, `sha384` or `sha512`. `at` is the time by which
@@ -85,7 +86,7 @@ def augment(
         raise CredentialError(f"the digest algorithm {digest} is not used here", remedy="use sha256")
     reader = open_reader(revision)
     now = at or datetime.now(UTC)
-    with readable():
+    with closing(reader.stream), readable():
         uses = _uses(reader, trust, signers or {}, now)
         name = _free_field(reader)
     if not uses:
@@ -120,7 +121,7 @@ def augment(
     for _ in range(2 * len(timestamps.urls) + 2):
         room = timestamps.token_room
         writer = open_writer(revision)
-        with readable():
+        with closing(writer.input_stream), readable():
             DocumentSecurityStore.supply_dss_in_writer(
                 writer,
                 None,
@@ -143,7 +144,8 @@ def augment(
             raise
         if token.authority.dump() in covered:
             prepared.fill_with_cms(output, token.encoded)
-            augmented: bytes = revision + output.added
+            added: bytes = output.added
+            augmented = revision + added
             check_step(revision, augmented)
             return augmented
         cover([_Use(token.authority, token.certificates, token.time, True, trust.timestamps)])

@@ -6,6 +6,7 @@ Before that, a new document timestamp has to cover it (`augment` again), or anot
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -46,7 +47,7 @@ def document_lifetime(document: bytes, trust: TrustStore) -> Lifetime:
     Raises `SignatureMalformed` for a document without one, `NotTrusted`, and `RevisionBroken` for what is no PDF.
     """
     reader = open_reader(document)
-    with readable():
+    with closing(reader.stream), readable():
         stamps = reader.embedded_timestamp_signatures
         try:
             known = list(DocumentSecurityStore.read_dss(reader).load_certs())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal, Self, Union, cast, get_args, get_origin,
 from signing.algorithms import DIGEST_ALGORITHMS, Mechanism
 from signing.credentials.base import SignerIdentity
 from signing.errors import StaleSignature
+from signing.parts import Body, Parts, digest
 
 __all__ = [
     "Appearance",
@@ -95,23 +95,24 @@ class PreparedRevision:
     digest_algorithm: str
     certifies: bool = False
 
-    def check_base(self, revision: bytes) -> None:
+    def check_base(self, revision: bytes | Parts) -> None:
         """Raise `StaleSignature` when it was prepared for other bytes."""
-        if len(revision) != self.base_length or hashlib.sha256(revision).hexdigest() != self.base_sha256:
+        if len(revision) != self.base_length or digest(revision).hexdigest() != self.base_sha256:
             raise StaleSignature(
                 f"the signature in field {self.field} was prepared for another revision",
                 remedy="prepare it again for the newest revision",
             )
 
-    def document(self, revision: bytes) -> bytes:
+    def document(self, revision: Body) -> Body:
         """The whole new revision, unsigned. Raises `StaleSignature`."""
         self.check_base(revision)
         return revision + self.increment
 
-    def content(self, revision: bytes) -> bytes:
+    def content(self, revision: Body) -> Body:
         """The bytes that are digested: the new revision but for the place of the signature. Raises `StaleSignature`."""
-        document = self.document(revision)
-        return document[: self.reserved_start] + document[self.reserved_end :]
+        self.check_base(revision)
+        start, end = self.reserved_start - self.base_length, self.reserved_end - self.base_length
+        return revision + (self.increment[:start] + self.increment[end:])
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON that `from_bytes` reads."""

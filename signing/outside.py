@@ -26,6 +26,7 @@ from signing.cms import attribute
 from signing.credentials.base import SignerIdentity
 from signing.der import CONTEXT_0, CONTEXT_1, OCTET_STRING, SEQUENCE, SET, Element, tlv
 from signing.errors import SignatureMalformed, SignatureMismatch
+from signing.parts import Parts, digest
 
 __all__ = ["MAX_CMS_BYTES", "OutsideSignature", "read_cms", "signer_of"]
 
@@ -51,19 +52,20 @@ class OutsideSignature:
     _signed_data: tuple[Element, ...]
     _signer: tuple[Element, ...]
 
-    def check_digest(self, digest: bytes, algorithm: str, content: Callable[[], bytes]) -> None:
+    def check_digest(self, expected: bytes, algorithm: str, content: Callable[[], bytes | Parts]) -> None:
         """That it is over the bytes with this digest. Raises `SignatureMismatch`.
 
         `content` gives these bytes: Ed25519 has a digest of its own (RFC 8419 3.1), whatever was prepared.
         """
         if self.algorithm.scheme == "ed25519":
-            digest, algorithm = hashlib.new(self.algorithm.digest, content()).digest(), self.algorithm.digest
+            algorithm = self.algorithm.digest
+            expected = digest(content(), algorithm).digest()
         if self.algorithm.digest != algorithm:
             raise SignatureMismatch(
                 f"the signature's digest algorithm is {self.algorithm.digest}, not {algorithm}",
                 remedy="sign the digest that was handed over, by its algorithm",
             )
-        if self.message_digest != digest:
+        if self.message_digest != expected:
             raise SignatureMismatch(
                 "the signature is over other bytes than the prepared document",
                 remedy="sign the document digest that was handed over",

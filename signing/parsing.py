@@ -18,11 +18,14 @@ from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.misc import PdfReadError
 
+from signing.parts import PartsFile
+
 __all__ = ["install"]
 
 _DEPTH: Final = 100
 """Levels read here; a deeper object is pyHanko's, with its own limit."""
 _NAMES: Final = 4_096
+_LARGE: Final = 1024 * 1024
 
 # Whitespace and delimiters of ISO 32000-1 7.2.2; a token has to end at one of them.
 _TOKEN: Final = re.compile(
@@ -43,8 +46,11 @@ _HEADER: Final = re.compile(
     rb"([0-9]{1,10})[ \n\r\t\f\0]([0-9]{1,5})[ \n\r\t\f\0]obj[ \n\r\t\f\0]*(?=[^ \n\r\t\f\0%])"
 )
 _NEXT: Final = re.compile(rb"[ \n\r\t\f\0]*([^ \n\r\t\f\0]?)")
+_STREAM: Final = re.compile(rb"[ \n\r\t\f\0]*stream\r?\n")
+_END_OF_STREAM: Final = re.compile(rb"[ \n\r\t\f\0]*endstream")
 _DIGITS: Final = re.compile(rb"[0-9A-Fa-f]*\Z")
 _CHUNK: Final = 16_384
+_ENDS: Final = (b"%%EOF", b"%%EOF\n", b"%%EOF\r\n", b"%%EOF\r")
 
 _read_object: Final = generic.read_object
 _read_hex_string: Final = generic.read_hex_string_from_stream
@@ -164,31 +170,85 @@ def _object(
     as_metadata_stream: bool = False,
     in_content_stream: Any = generic.ContentOpReading.NO,
 ) -> Any:
-    if type(stream) is not BytesIO or as_metadata_stream or in_content_stream:
+    found = None if as_metadata_stream or in_content_stream else _memory(stream)
+    if found is None:
         return _read_object(stream, container_ref, as_metadata_stream, in_content_stream)
-    start = stream.tell()
-    # Not a copy: a BytesIO that was never written to gives the bytes that it was made of.
-    data = stream.getvalue()
+    data, base = found
+    start = stream.tell() - base
     reader = _Reader(data, container_ref)
     try:
         if data.startswith(b"<<", start):
             entries, end = reader.entries(start + 2, 0)
-            stream.seek(end)
-            result = _with_payload(stream, entries, reader)
+            stream.seek(base + end)
+            result = _large_stream(stream, entries, data, end, base) or _with_payload(stream, entries, reader)
         else:
             token = _TOKEN.match(data, start)
             if token is None or data[start : start + 1] in b" \n\r\t\f\0":
                 raise _Unusual
             result, end = reader.value(token, 0)
-            stream.seek(end)
+            stream.seek(base + end)
     except _Unusual:
-        stream.seek(start)
+        stream.seek(base + start)
         return _read_object(stream, container_ref)
     result.container_ref = container_ref
     return result
 
 
-def _with_payload(stream: BytesIO, entries: dict[Any, Any], reader: _Reader) -> Any:
+def _memory(stream: IO[bytes] | PartsFile) -> tuple[bytes, int] | None:
+    """The bytes that the stream goes on with, and where in it they begin; None for what cannot be read here."""
+    if type(stream) is BytesIO:
+        # Not a copy: a BytesIO that was never written to gives the bytes that it was made of.
+        return stream.getvalue(), 0
+    if type(stream) is PartsFile:
+        part, start = stream.part()
+        # Where a revision ends: what is read up to there is the same, whatever comes behind.
+        if part.endswith(_ENDS):
+            return part, start
+    return None
+
+
+class _Stored(generic.StreamObject):
+    """A stream whose bytes stay in the file until they are asked for; those of pictures and attachments never are."""
+
+    _place: tuple[IO[bytes], int, int] | None = None
+    _own: bytes | None = None
+
+    @property
+    def _encoded_data(self) -> bytes | None:
+        if self._place is None:
+            return self._own
+        file, start, length = self._place
+        before = file.tell()
+        file.seek(start)
+        try:
+            return file.read(length)
+        finally:
+            file.seek(before)
+
+    @_encoded_data.setter
+    def _encoded_data(self, value: bytes | None) -> None:
+        self._own, self._place = value, None
+
+
+def _large_stream(
+    stream: IO[bytes], entries: dict[Any, Any], data: bytes, end: int, base: int
+) -> _Stored | None:
+    """The stream that begins with a dictionary of these entries, if it is large and as usual."""
+    length = entries.get("/Length")
+    if not isinstance(length, generic.NumberObject) or length < _LARGE:
+        return None
+    start = _STREAM.match(data, end)
+    behind = start and _END_OF_STREAM.match(data, start.end() + length)
+    if not start or not behind:
+        return None
+    stream.seek(base + behind.end())
+    found = _Stored()
+    found._place = stream, base + start.end(), int(length)
+    dict.update(found, entries)
+    return found
+
+
+def _with_payload(stream: IO[bytes], entries: dict[Any, Any], reader: _Reader) -> Any:
     """A dictionary, or the stream that it begins."""
     payload = generic._maybe_read_stream_payload(stream, entries, reader.handler)
     found = generic.DictionaryObject() if payload is None else generic.StreamObject(encoded_data=payload)
@@ -217,10 +277,12 @@ def _hex_string(stream: IO[bytes]) -> Any:
 
 
 def _object_header(stream: IO[bytes], strict: bool) -> tuple[int, int]:
-    if type(stream) is BytesIO:
-        found = _HEADER.match(stream.getvalue(), stream.tell())
+    memory = _memory(stream)
+    if memory is not None:
+        data, base = memory
+        found = _HEADER.match(data, stream.tell() - base)
         if found is not None:
-            stream.seek(found.end())
+            stream.seek(base + found.end())
             return int(found[1]), int(found[2])
     header: tuple[int, int] = _read_object_header(stream, strict)
     return header

@@ -7,8 +7,8 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO, RawIOBase
+from contextlib import closing, contextmanager
+from io import BytesIO
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
@@ -21,6 +21,7 @@ from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 from signing import parsing
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
+from signing.parts import Buffer, Parts, PartsFile, parts_of
 from signing.plain import field_signed_in
 
 __all__ = ["revisions"]
@@ -32,50 +33,31 @@ parsing.install()
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
 
 
-class Increment(RawIOBase):
+class Increment(PartsFile):
     """The file that a writer adds a revision to: what was there is read where it is, what is new is kept apart."""
 
-    def __init__(self, base: bytes) -> None:
-        super().__init__()
-        self._base = memoryview(base)
+    def __init__(self, base: bytes | Parts) -> None:
+        super().__init__(parts_of(base))
+        self._base = self._at = len(base)
         self._new = bytearray()
-        self._at = len(base)
+
+    def __len__(self) -> int:
+        return self._base + len(self._new)
 
     @property
     def added(self) -> bytes:
         """The bytes behind the revision that was there."""
         return bytes(self._new)
 
-    def readable(self) -> bool:
-        return True
-
     def writable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._base) + len(self._new)}
-        self._at = start[whence] + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        old = len(self._base)
-        part = (
-            self._base[self._at : self._at + len(buffer)]
-            if self._at < old
-            else self._new[self._at - old : self._at - old + len(buffer)]
-        )
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
+    def _next(self, size: int) -> Buffer:
+        at = self._at - self._base
+        return self._new[at : at + size] if at >= 0 else super()._next(size)
 
     def write(self, data: Any) -> int:
-        at = self._at - len(self._base)
+        at = self._at - self._base
         if at < 0:
             raise ValueError("what was there is not written again")
         self._new[at : at + len(data)] = data
@@ -152,16 +134,25 @@ class AnewWriter(RevisionWriter):
                 self.objects[generation, idnum] = reference.get_object()
 
 
-def open_reader(document: bytes) -> PdfFileReader:
-    """A strict reader. Raises `RevisionBroken` for bytes that are not a sound PDF."""
+def open_reader(document: bytes | Parts) -> PdfFileReader:
+    """A strict reader. Raises `RevisionBroken` for bytes that are not a sound PDF.
+
+    What pyHanko reads hangs together in circles, and is let go late: close `stream` to let go of the document.
+    """
     with readable():
-        return PdfFileReader(BytesIO(document), strict=True)
+        return PdfFileReader(_file(document), strict=True)
 
 
-def open_writer(revision: bytes) -> RevisionWriter:
-    """A writer that adds one revision. Raises `RevisionBroken` for bytes that are not a sound PDF."""
+def open_writer(revision: bytes | Parts) -> RevisionWriter:
+    """A writer that adds one revision; its `input_stream` is to be closed, as above. Raises `RevisionBroken`."""
     with readable():
-        return RevisionWriter(BytesIO(revision), strict=True)
+        return RevisionWriter(_file(revision), strict=True)
+
+
+def _file(document: bytes | Parts) -> BytesIO | PartsFile:
+    """Not a copy: a BytesIO shares its bytes until something is written to it."""
+    parts = parts_of(document)
+    return PartsFile(parts) if len(parts) > 1 else BytesIO(bytes(document))
 
 
 @contextmanager
@@ -232,17 +223,17 @@ def end_of_revision(document: bytes, reader: PdfFileReader, number: int) -> int:
     raise ValueError(number)
 
 
-def check_step(before: bytes, after: bytes, *, first: bool = False) -> None:
+def check_step(before: bytes | Parts, after: bytes | Parts, *, first: bool = False) -> None:
     """That `after` adds one revision to `before` and changes only what filling a form and validation material may.
 
     The first signature of a document has none before it that a change could touch. Raises `RevisionBroken`.
     """
-    if len(after) <= len(before) or not after.startswith(before):
+    if len(after) <= len(before) or not _starts_with(after, before):
         raise RevisionBroken("the new revision does not start with the bytes of the one before it")
     if first:
         return
     reader = open_reader(after)
-    with readable():
+    with closing(reader.stream), readable():
         base = reader.xrefs.total_revisions - 2
         old, new = (reader.get_historical_resolver(number) for number in (base, base + 1))
         if field_signed_in(old, new) is not None:
@@ -252,3 +243,10 @@ def check_step(before: bytes, after: bytes, *, first: bool = False) -> None:
         raise RevisionBroken("the new revision changes what a signature may not") from outcome
     if outcome.modification_level > ModificationLevel.FORM_FILLING:
         raise RevisionBroken("the new revision changes more than form fields")
+
+
+def _starts_with(after: bytes | Parts, before: bytes | Parts) -> bool:
+    parts, old = parts_of(after), parts_of(before)
+    if len(parts) > len(old) and all(one is other for one, other in zip(old, parts, strict=False)):
+        return True
+    return bytes(after).startswith(bytes(before))

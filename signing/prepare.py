@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from contextlib import closing
 from datetime import datetime
 from typing import Any, overload
 
@@ -24,6 +24,7 @@ from signing.cms import OUTSIDE_SPACE, signed_attributes, space_for, timestamp_t
 from signing.credentials.base import SignerIdentity
 from signing.errors import CredentialError, FieldPlaceError
 from signing.model import PreparedRevision, PreparedSignature, SignatureRequest
+from signing.parts import Parts, digest
 from signing.pdf import Increment, empty_signature_field, open_writer, readable
 from signing.timestamps import MAX_TOKEN_BYTES, TOKEN_ALLOWANCE
 
@@ -32,7 +33,7 @@ __all__ = ["prepare"]
 
 @overload
 def prepare(
-    revision: bytes,
+    revision: bytes | Parts,
     request: SignatureRequest,
     identity: SignerIdentity,
     *,
@@ -44,7 +45,7 @@ def prepare(
 
 @overload
 def prepare(
-    revision: bytes,
+    revision: bytes | Parts,
     request: SignatureRequest,
     identity: None,
     *,
@@ -56,7 +57,7 @@ def prepare(
 
 
 def prepare(
-    revision: bytes,
+    revision: bytes | Parts,
     request: SignatureRequest,
     identity: SignerIdentity | None,
     *,
@@ -84,7 +85,7 @@ def prepare(
     if algorithm not in DIGEST_ALGORITHMS:
         raise CredentialError(f"the digest algorithm {algorithm} is not used here", remedy="use sha256")
     writer = open_writer(revision)
-    with readable():
+    with closing(writer.input_stream), readable():
         empty_signature_field(writer, request.field)
         _check_certification(writer.prev, request)
         space += max(token_room, _roomiest(writer.prev))
@@ -115,7 +116,7 @@ def prepare(
         prepared, _ = steps.send(SigIOSetup(md_algorithm=algorithm, output=output))
     common: dict[str, Any] = {
         "field": request.field,
-        "base_sha256": hashlib.sha256(revision).hexdigest(),
+        "base_sha256": digest(revision).hexdigest(),
         "base_length": len(revision),
         "increment": output.added,
         "reserved_start": prepared.reserved_region_start,

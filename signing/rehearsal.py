@@ -9,6 +9,7 @@ from signing.algorithms import Mechanism
 from signing.embed import embed, sign
 from signing.errors import RehearsalFailed, SigningError
 from signing.model import SignatureRequest, SignatureResult, ValidationReport
+from signing.parts import Parts, parts_of
 from signing.prepare import prepare
 from signing.throwaway import throwaway_authority, throwaway_credential, throwaway_trust
 from signing.validate import validate
@@ -19,7 +20,9 @@ __all__ = ["rehearse"]
 _BROKEN: Final = frozenset({"FORMAT_FAILURE", "HASH_FAILURE", "SIG_CRYPTO_FAILURE"})
 
 
-def rehearse(revision: bytes, request: SignatureRequest, mechanism: Mechanism, *, at: datetime) -> None:
+def rehearse(
+    revision: bytes | Parts, request: SignatureRequest, mechanism: Mechanism, *, at: datetime
+) -> None:
     """Make the whole signature on a copy: prepare, sign, timestamp, embed, validate. No network, nothing is kept.
 
     The copy has to validate with the throwaway key as PAdES B-T, and the signatures that were there before have to
@@ -32,7 +35,8 @@ def rehearse(revision: bytes, request: SignatureRequest, mechanism: Mechanism, *
     authority = throwaway_authority(at)
     try:
         prepared = prepare(revision, request, credential.identity, at=at)
-        copy = embed(prepared, sign(prepared, credential), revision=revision, timestamps=authority)
+        value = sign(prepared, credential)
+        copy = embed(prepared, value, revision=Parts(*parts_of(revision)), timestamps=authority)
     except SigningError as error:
         raise RehearsalFailed(
             f"the signature in field {request.field} cannot be made: {error.message}",

@@ -57,6 +57,7 @@ from signing.model import (
     SignatureTimestampResult,
     ValidationReport,
 )
+from signing.parts import Parts
 from signing.past import later_revocation, past_validation
 from signing.pdf import end_of_revision
 from signing.policy import specification
@@ -75,7 +76,7 @@ _RANK: Final[dict[Indication, int]] = {"TOTAL-PASSED": 0, "INDETERMINATE": 1, "T
 
 
 def validate(
-    pdf: bytes | Path,
+    pdf: bytes | Parts | Path,
     trust: TrustStore,
     *,
     signers: Mapping[str, TrustStore] | None = None,
@@ -93,6 +94,7 @@ def validate(
     """
     bounds = limits or Limits()
     document = pdf.read_bytes() if isinstance(pdf, Path) else bytes(pdf)
+    file = BytesIO(document)
     moment = at or datetime.now(UTC)
     digest = hashlib.sha256(document).hexdigest()
     try:
@@ -100,7 +102,7 @@ def validate(
             trust = trust.accepting(algorithms)
             signers = {name: each.accepting(algorithms) for name, each in (signers or {}).items()}
         bounds.check_bytes(document)
-        return _Validation(document, digest, trust, signers or {}, moment, bounds).report()
+        return _Validation(document, file, digest, trust, signers or {}, moment, bounds).report()
     except LimitExceeded as exceeded:
         return over_limit(exceeded.limit, bounds, sha256=digest, at=moment)
     except PdfDecodeLimitError:
@@ -121,6 +123,8 @@ def validate(
             sha256=digest,
             validated_at=moment,
         )
+    finally:
+        file.close()  # what pyHanko read hangs together in circles: the document is let go now, all else later
 
 
 # A timestamp that holds but for evidence about revocation, as before augmentation: its time is shown, not relied on.
@@ -145,6 +149,7 @@ class _Validation:
     def __init__(
         self,
         document: bytes,
+        file: BytesIO,
         digest: str,
         trust: TrustStore,
         signers: Mapping[str, TrustStore],
@@ -156,7 +161,7 @@ class _Validation:
         self.at = at
         self.trust = trust
         self.signers = signers
-        self.reader = PdfFileReader(BytesIO(document), strict=True, decode_limits=limits.decoding())
+        self.reader = PdfFileReader(file, strict=True, decode_limits=limits.decoding())
         self.signatures: list[EmbeddedPdfSignature] = []
         self.revisions: tuple[Revision, ...] = ()
         self.changes = changes.Changes((), None)
@@ -455,7 +460,7 @@ class _Validation:
         used_at = judgement.proven or self.at
         ends = trust.algorithms.signer_ends(signature.signer_info, certificate)
         return SignatureResult(
-            field=signature.field_name,
+            field=str(signature.field_name),  # pyHanko's would keep all that was read
             signer=common_name(certificate.subject),
             issuer=common_name(certificate.issuer),
             level=level,
@@ -489,7 +494,7 @@ class _Validation:
         if judgement.proven is None or judgement.by_timestamp:
             return None
         times = {
-            token_time(item.signed_data): item.field_name
+            token_time(item.signed_data): str(item.field_name)
             for item in self.signatures
             if item.sig_object_type == "/DocTimeStamp"
         }
@@ -501,7 +506,7 @@ class _Validation:
         trust, used_at = self.trust.timestamps, judgement.proven or self.at
         ends = timestamp_ends(stamp.signed_data, trust)
         return DocumentTimestampResult(
-            field=stamp.field_name,
+            field=str(stamp.field_name),
             authority=common_name(certificate.subject),
             time=judgement.time if judgement.outcome in _TIME_SHOWN else None,
             indication=indication(judgement.outcome),

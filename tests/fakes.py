@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from service.adapters.templates import Catalogue
+from service.domain.ports import Body
 from service.errors import AlreadyExists, NotFound, Retained
 from service.pipeline.services import Services
 
@@ -21,16 +22,16 @@ class MemoryStore:
         self.retained: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
-    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
+    def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
         with self._lock:
             if key in self.objects:
                 raise AlreadyExists(key)
-            self.objects[key] = body
+            self.objects[key] = _whole(body)
             if retain_until:
                 self.retained[key] = retain_until
 
-    def put(self, key: str, body: bytes) -> None:
-        self.objects[key] = body
+    def put(self, key: str, body: Body) -> None:
+        self.objects[key] = _whole(body)
 
     def get(self, key: str) -> bytes:
         try:
@@ -74,6 +75,13 @@ class MemoryStore:
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+
+
+def _whole(body: Body) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    body.seek(0)
+    return body.read()
 
 
 def told_times(store: MemoryStore) -> list[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
@@ -20,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from service.domain.object_keys import check_key
+from service.domain.ports import Body
 from service.errors import AlreadyExists, NotFound, StoreError
 
 __all__ = ["DirectoryStore"]
@@ -42,7 +44,7 @@ class DirectoryStore:
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self._root)!r})"
 
-    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
+    def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
         path = self._path(key)
         with self._written(body, key, mode=0o400 if retain_until else 0o600) as temporary:
             try:
@@ -50,7 +52,7 @@ class DirectoryStore:
             except FileExistsError:
                 raise AlreadyExists(f"{key} is already in the store") from None
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         path = self._path(key)
         with self._written(body, key) as temporary:
             self._place(path, lambda: temporary.replace(path))
@@ -189,13 +191,17 @@ class DirectoryStore:
             raise StoreError("the store's folder is not there", remedy="Is its disk mounted?")
 
     @contextlib.contextmanager
-    def _written(self, body: bytes, key: str, *, mode: int = 0o600) -> Iterator[Path]:
+    def _written(self, body: Body, key: str, *, mode: int = 0o600) -> Iterator[Path]:
         """A flushed temporary file with `body`; gone afterwards."""
         temporary = self._temporary / secrets.token_hex(16)
         try:
             with temporary.open("xb") as file:
                 temporary.chmod(mode)
-                file.write(body)
+                if isinstance(body, bytes):
+                    file.write(body)
+                else:
+                    body.seek(0)
+                    shutil.copyfileobj(body, file, _PIECE)
                 file.flush()
                 os.fsync(file.fileno())
             yield temporary

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 from datetime import datetime
 
-from service.domain.ports import ObjectStore, Signals
+from service.domain.ports import Body, ObjectStore, Signals
 from service.domain.signals import STORE_ERRORS, STORE_TIME
 from service.errors import AlreadyExists, NotFound, Retained, StoreError
 
@@ -30,11 +30,11 @@ class ObservedStore:
     def __repr__(self) -> str:
         return repr(self._store)
 
-    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
+    def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
         with self._timed("create"):
             self._store.create(key, body, retain_until=retain_until)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         with self._timed("put"):
             self._store.put(key, body)
 

@@ -52,6 +52,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from service.domain.object_keys import check_key, in_byte_order
+from service.domain.ports import Body
 from service.errors import AlreadyExists, ChecksumMismatch, ConfigurationError, NotFound, Retained, StoreError
 
 __all__ = ["LockMode", "S3Store"]
@@ -111,7 +112,7 @@ class S3Store:
     def _client(self) -> Any:
         return _client(os.getpid(), *self._connection)
 
-    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
+    def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
         sent = self._sent(key, body) | self._retention(retain_until)
         write = sent["Metadata"]["write"] = secrets.token_hex(16)
         unclear = False  # an attempt without a clear answer may have been carried out
@@ -119,7 +120,7 @@ class S3Store:
         def attempt() -> None:
             nonlocal unclear
             try:
-                _genuine(self._client.put_object(**sent, IfNoneMatch="*"), "ETag")
+                _genuine(self._client.put_object(**_from_start(sent), IfNoneMatch="*"), "ETag")
             except _FAILURES as exc:
                 if _status(exc) != 412:
                     unclear = True
@@ -129,9 +130,9 @@ class S3Store:
 
         self._ask(attempt, "write", key)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         sent = self._sent(key, body)
-        self._ask(lambda: _genuine(self._client.put_object(**sent), "ETag"), "write", key)
+        self._ask(lambda: _genuine(self._client.put_object(**_from_start(sent)), "ETag"), "write", key)
 
     def get(self, key: str) -> bytes:
         address = self._address(key)
@@ -359,13 +360,16 @@ class S3Store:
         check_key(key)
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
-    def _sent(self, key: str, body: bytes) -> dict[str, Any]:
-        md5 = hashlib.md5(body, usedforsecurity=False).digest()
+    def _sent(self, key: str, body: Body) -> dict[str, Any]:
+        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        for piece in _pieces_of(body):
+            md5.update(piece)
+            sha256.update(piece)
         return self._address(key) | {
             # botocore makes a file of `bytes`, and of a file it sends nothing before the store has said "100 Continue".
-            "Body": body if len(body) > _WORTH_ASKING else bytearray(body),
-            "ContentMD5": base64.b64encode(md5).decode(),
-            "Metadata": {"sha256": hashlib.sha256(body).hexdigest()},
+            "Body": bytearray(body) if isinstance(body, bytes) and len(body) <= _WORTH_ASKING else body,
+            "ContentMD5": base64.b64encode(md5.digest()).decode(),
+            "Metadata": {"sha256": sha256.hexdigest()},
         }
 
     def _retention(self, until: datetime | None) -> dict[str, Any]:
@@ -455,6 +459,22 @@ def _client(_process: int, endpoint: str | None, region: str | None, read_timeou
             s3={"addressing_style": "path" if endpoint else "auto", "payload_signing_enabled": False},
         ),
     )
+
+
+def _pieces_of(body: Body) -> Iterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+        return
+    body.seek(0)
+    while piece := body.read(_PIECE):
+        yield piece
+
+
+def _from_start(sent: dict[str, Any]) -> dict[str, Any]:
+    """What is sent; a file that an attempt has read is sent from its start again."""
+    if not isinstance(sent["Body"], bytes | bytearray):
+        sent["Body"].seek(0)
+    return sent
 
 
 def _before(after: str) -> str:

@@ -14,6 +14,23 @@ from typing import Literal, Protocol
 from service.domain.signals import Metric
 
 
+class Readable(Protocol):
+    """A file that can be read again from its start, as of `io`."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def tell(self) -> int: ...
+
+
+Body = bytes | Readable
+"""What is to be stored. Of a file it is all, from its start, wherever it is; it is left open.
+
+It may be read several times; a large one is never held in memory as a whole.
+"""
+
+
 class ObjectStore(Protocol):
     """A flat store of immutable bytes by key: the only truth of the service.
 
@@ -21,7 +38,7 @@ class ObjectStore(Protocol):
     Every method raises `StoreError` when the store cannot be reached or answers with an error.
     """
 
-    def create(self, key: str, body: bytes, *, retain_until: datetime | None = None) -> None:
+    def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
         """Store `body` under `key` only if nothing is there: of any number of racing calls, one wins.
 
         When it returns, the object survives a crash and every reader sees it whole.
@@ -30,7 +47,7 @@ class ObjectStore(Protocol):
         Raises `AlreadyExists` when the key is taken; what is there is left as it was.
         """
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         """Store `body` under `key`, replacing what is there. Readers see the old or the new, never a mix."""
 
     def get(self, key: str) -> bytes:

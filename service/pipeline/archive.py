@@ -22,6 +22,7 @@ from service.pipeline.services import Services
 from service.pipeline.signers import held_credential, signers_trust
 from service.pipeline.together import together
 from signing import (
+    Parts,
     SignatureRequest,
     TrustStore,
     ValidationReport,
@@ -51,7 +52,7 @@ LEVEL = "B-LTA"
 def augment_document(services: Services, agreement: Agreement, _step: Step) -> Draft:
     """Add certificates, OCSP answers and CRLs for every signature, and one document timestamp over all."""
     keys, version = services.keys, agreement.current
-    revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    revision = Parts(services.ledger.get_blob(agreement.id, version.document.sha256, "pdf"))
     augmented = augment(
         revision,
         trust=keys.trust,

@@ -25,6 +25,7 @@ from service.errors import AlreadyExists, SignertError, StoreError
 from service.pipeline.chain import Chain, read_chain, read_entries_after
 from service.pipeline.together import begun
 from signing.kept import Kept
+from signing.parts import Parts, PartsFile, digest
 
 __all__ = ["Ledger", "Raced", "blob_key"]
 
@@ -202,7 +203,7 @@ class Ledger:
     def put_blob(
         self,
         agreement_id: str,
-        body: bytes,
+        body: bytes | Parts,
         extension: str,
         *,
         archived: bool = False,
@@ -210,20 +211,25 @@ class Ledger:
     ) -> str:
         """Store a blob under its SHA-256, which is returned (hex). The same bytes twice are one blob.
 
-        `archived` blobs are final: they are retained as log entries are.
+        `archived` blobs are final: they are retained as log entries are. What comes in parts and is too large to be
+        remembered is never made one.
         """
-        sha256 = hashlib.sha256(body).hexdigest()
+        sha256: str = digest(body).hexdigest()
         key = blob_key(agreement_id, sha256, extension)
-        create = partial(
-            self.store.create, key, body, retain_until=self._retained(until) if archived else None
-        )
+        retain_until = self._retained(until) if archived else None
+        if isinstance(body, Parts) and len(body) > _REMEMBERED_BYTES:
+            with contextlib.suppress(AlreadyExists), PartsFile(body.parts) as file:
+                self.store.create(key, file, retain_until=retain_until)
+            return sha256
+        whole = bytes(body)
+        create = partial(self.store.create, key, whole, retain_until=retain_until)
         if self._recent.begun is not None:
             if key not in self._recent.begun:
-                self._recent.begun[key] = body, begun(create)
+                self._recent.begun[key] = whole, begun(create)
             return sha256
         with contextlib.suppress(AlreadyExists):
             create()
-            self._recent.put(key, body)
+            self._recent.put(key, whole)
         return sha256
 
     def claim_blob(self, agreement_id: str, body: bytes, extension: str) -> str | None:

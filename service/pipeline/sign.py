@@ -47,6 +47,7 @@ from signing import (
     Credential,
     CredentialError,
     Mechanism,
+    Parts,
     PreparedRevision,
     PreparedSignature,
     SignatureMismatch,
@@ -159,7 +160,7 @@ def prepare_signature(services: Services, agreement: Agreement, step: Step) -> D
         if not _is_the_partys(version, field, means, exc):
             raise
         return refuse(version.party(field), None, exc)
-    revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    revision = Parts(services.ledger.get_blob(agreement.id, version.document.sha256, "pdf"))
     request = SignatureRequest(
         field=field,
         certify=field == SEAL,
@@ -234,7 +235,7 @@ def _to_whom(
     return told
 
 
-def _to_sign(prepared: PreparedRevision, revision: bytes) -> bytes:
+def _to_sign(prepared: PreparedRevision, revision: Parts) -> bytes | Parts:
     """The bytes that are signed: the signed attributes, or where a whole CMS is made the document's own."""
     if isinstance(prepared, PreparedSignature):
         return prepared.signed_attributes
@@ -250,7 +251,7 @@ def complete_signature(services: Services, agreement: Agreement, step: Step) -> 
     prepared = PreparedRevision.from_bytes(
         services.ledger.get_blob(agreement.id, intent.blob_sha256, "prepared")
     )
-    revision = services.ledger.get_blob(agreement.id, version.document.sha256, "pdf")
+    revision = Parts(services.ledger.get_blob(agreement.id, version.document.sha256, "pdf"))
     if intent.answer:
         try:
             identity, signed = _outside(services, agreement, prepared, revision)
@@ -289,8 +290,8 @@ def _place_of_answer(intent: Prepared) -> KeyPlace:
 
 
 def _outside(
-    services: Services, agreement: Agreement, prepared: PreparedRevision, revision: bytes
-) -> tuple[SignerIdentity, bytes]:
+    services: Services, agreement: Agreement, prepared: PreparedRevision, revision: Parts
+) -> tuple[SignerIdentity, Parts]:
     """The signer and the signed revision, of a signature that a person made or approved. Raises `SigningError`."""
     version, timestamps = agreement.current, services.keys.timestamps
     assert version.prepared is not None
@@ -332,7 +333,7 @@ def _signed(
     field: str,
     identity: SignerIdentity,
     place: KeyPlace,
-    signed: bytes,
+    signed: Parts,
 ) -> Draft:
     version = agreement.current
     assert version.prepared is not None

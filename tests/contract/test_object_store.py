@@ -15,6 +15,7 @@ from service.adapters.directory import DirectoryStore
 from service.adapters.s3 import S3Store
 from service.domain.ports import ObjectStore
 from service.errors import AlreadyExists, NotFound, Retained, StoreError
+from signing.parts import PartsFile
 from tests.s3server import S3Server
 
 StoreFactory = Callable[[], ObjectStore]
@@ -71,6 +72,19 @@ def test_put_replaces(store: ObjectStore) -> None:
     store.put("a", b"first")
     store.put("a", b"second")
     assert store.get("a") == b"second"
+
+
+@pytest.mark.parametrize("parts", [(b"first ", b"second"), (b"1" * 700_001, b"", b"2" * 3), ()])
+def test_a_body_in_parts_is_stored_as_their_join(store: ObjectStore, parts: tuple[bytes, ...]) -> None:
+    body = PartsFile(parts)
+    body.read(4)
+    store.create("created", body)
+    store.put("put", body)
+    with pytest.raises(AlreadyExists):
+        store.create("created", body)
+    assert store.get("created") == store.get("put") == b"".join(parts)
+    assert store.size("created") == len(body)
+    assert not body.closed
 
 
 def test_an_empty_body_is_a_body(store: ObjectStore) -> None:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 from asn1crypto import cms
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from signing import TimestampClient, ValidationReport, augment, revisions, validate
+from signing import (
+    Parts,
+    SignatureRequest,
+    TimestampClient,
+    ValidationReport,
+    augment,
+    embed,
+    prepare,
+    revisions,
+    sign,
+    validate,
+)
 from tests.pki import TestPki
 from tests.signing_documents import PARTIES, PKCS1_LASTS, SHOWN, Signers
 
@@ -92,6 +105,41 @@ def test_each_signature_costs_one_request_to_the_authority(sealed: bytes, signer
     before = len(signers.pki.requests)
     signers.sign(sealed, "participant")
     assert signers.pki.requests[before:] == ["/test/tsa/tsa"]
+
+
+def test_what_is_given_in_parts_is_added_to_and_never_copied(fielded: bytes, signers: Signers) -> None:
+    revision = Parts(fielded)
+    for field in ("seal", "participant"):
+        credential = signers.credential(field)
+        prepared = prepare(
+            revision,
+            SignatureRequest(field, certify=field == "seal"),
+            credential.identity,
+            at=datetime.now(UTC),
+        )
+        value = sign(prepared, credential)
+        revision = embed(prepared, value, revision=revision, timestamps=signers.timestamps)
+    final = augment(revision, trust=signers.trust, timestamps=signers.timestamps, collector=signers.collector)
+    assert len(final.parts) == 4
+    assert final.parts[0] is fielded
+    for document in (final, bytes(final)):
+        report = validate(document, signers.trust)
+        assert report.passed
+        assert {s.level for s in report.signatures} == {"B-LTA"}
+        assert [r.length for r in report.revisions][-4:] == [*accumulate(map(len, final.parts))]
+
+
+def test_a_report_does_not_keep_the_document(final: bytes, signers: Signers) -> None:
+    """An erased agreement's content must not live on in a worker's memory."""
+
+    def readers() -> int:
+        gc.collect()
+        return sum(isinstance(item, PdfFileReader) for item in gc.get_objects())
+
+    before = readers()
+    report = validate(final, signers.trust)
+    assert report.passed
+    assert readers() == before
 
 
 def test_every_revision_is_valid_so_far(chain_of_revisions: Sequence[bytes], signers: Signers) -> None:

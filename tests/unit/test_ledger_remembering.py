@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import NotFound, StoreError
 from service.pipeline.ledger import Ledger, blob_key
+from signing import Parts
 from tests.fakes import ManualClock, MemoryStore
 
 ID = "194577ef-babb-542c-9bb7-2a98459326f1"
@@ -40,6 +41,16 @@ def test_a_blob_written_or_read_is_not_asked_for_again(store: CountingStore, led
         sha256 = ledger.put_blob(ID, b"%PDF", "pdf")
         assert [ledger.get_blob(ID, each, "pdf") for each in (sha256, before) * 3] == [b"%PDF", b"before"] * 3
     assert store.asked == {blob_key(ID, before, "pdf"): 1}
+
+
+@pytest.mark.parametrize("size", [4, 33 * 1024 * 1024])
+def test_a_blob_in_parts_is_what_its_join_is(ledger: Ledger, size: int) -> None:
+    """The larger one is too large to be remembered, and stored part by part."""
+    whole = b"%PDF" + bytes(size)
+    with ledger.remembering():
+        sha256 = ledger.put_blob(ID, Parts(whole) + b" and more", "pdf")
+        assert ledger.get_blob(ID, sha256, "pdf") == whole + b" and more"
+    assert ledger.put_blob(ID, whole + b" and more", "pdf") == sha256
 
 
 def test_nothing_is_remembered_after_the_run(store: CountingStore, ledger: Ledger) -> None:
