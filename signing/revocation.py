@@ -43,6 +43,7 @@ from signing.evidence import (
 from signing.http import NotReceived, open_session, received, shown_address, time_limit
 from signing.kept import Kept
 from signing.trust import TrustStore
+from signing.verified import VERIFIER
 
 __all__ = ["Chain", "Evidence", "EvidenceCollector"]
 
@@ -348,6 +349,7 @@ def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
         trust_manager=chain.trust.manager,
         revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO, retroactive_revinfo=True),
         time_tolerance=CLOCK_SKEW,
+        signature_validator=VERIFIER,
     )
     try:
         handlers = bootstrap_validation_data_handlers(

@@ -19,16 +19,18 @@ from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
-from signing import names
+from signing import certificates, names
 from signing.aio import run
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
 from signing.kept import Kept
+from signing.verified import VERIFIER
 
 __all__ = ["TIMESTAMPS", "TrustStore"]
 
 names.install()
+certificates.install()
 
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
@@ -227,6 +229,7 @@ class TrustStore:
             trust_manager=self.manager,
             revinfo_policy=CertRevTrustPolicy(revocation_checking_policy=NO_REVOCATION),
             algorithm_usage_policy=self.algorithms,
+            signature_validator=VERIFIER,
         )
         timing = ValidationTimingInfo(
             validation_time=at, best_signature_time=at, point_in_time_validation=True
