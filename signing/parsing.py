@@ -18,7 +18,7 @@ from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.misc import PdfReadError
 
-__all__ = ["install"]
+__all__ = ["OBJECT_HEADER", "install", "names_in", "references_in"]
 
 _DEPTH: Final = 100
 """Levels read here; a deeper object is pyHanko's, with its own limit."""
@@ -39,12 +39,13 @@ _TOKEN: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
-_HEADER: Final = re.compile(
+OBJECT_HEADER: Final = re.compile(
     rb"([0-9]{1,10})[ \n\r\t\f\0]([0-9]{1,5})[ \n\r\t\f\0]obj[ \n\r\t\f\0]*(?=[^ \n\r\t\f\0%])"
 )
 _NEXT: Final = re.compile(rb"[ \n\r\t\f\0]*([^ \n\r\t\f\0]?)")
 _DIGITS: Final = re.compile(rb"[0-9A-Fa-f]*\Z")
 _CHUNK: Final = 16_384
+_SEEN: Final = "_seen_when_read"
 
 _read_object: Final = generic.read_object
 _read_hex_string: Final = generic.read_hex_string_from_stream
@@ -64,6 +65,8 @@ class _Reader:
         self.data = data
         self.container = container
         self.handler = container.get_pdf_handler()
+        self.references: list[tuple[int, int]] = []
+        self.names: set[str] = set()
 
     def value(self, token: re.Match[bytes] | None, depth: int) -> tuple[Any, int]:
         """The object that begins with the token, and where it ends."""
@@ -73,8 +76,11 @@ class _Reader:
         result: Any
         if kind == 1:
             result = _name(token[1])
+            self.names.add(result)
         elif kind == 3:
-            result = generic.IndirectObject(int(token[2]), int(token[3]), self.handler)
+            key = int(token[2]), int(token[3])
+            self.references.append(key)
+            result = generic.IndirectObject(*key, self.handler)
         elif kind == 4:
             result = generic.NumberObject(token[4])
         elif kind == 8:
@@ -126,6 +132,7 @@ class _Reader:
                 raise _Unusual
             if token.lastindex != 1:
                 if token[8] == b">>":
+                    self.names.update(entries)
                     return entries, token.end()
                 raise _Unusual
             key = _key(token[1])
@@ -185,7 +192,20 @@ def _object(
         stream.seek(start)
         return _read_object(stream, container_ref)
     result.container_ref = container_ref
+    setattr(result, _SEEN, (reader.references, reader.names))
     return result
+
+
+def references_in(read: Any) -> list[tuple[int, int]] | None:
+    """Number and generation of each reference in an object as it was read; None where that was not noted."""
+    seen: tuple[list[tuple[int, int]], set[str]] | None = getattr(read, _SEEN, None)
+    return None if seen is None else seen[0]
+
+
+def names_in(read: Any) -> set[str] | None:
+    """The names in an object as it was read, keys among them; None where that was not noted."""
+    seen: tuple[list[tuple[int, int]], set[str]] | None = getattr(read, _SEEN, None)
+    return None if seen is None else seen[1]
 
 
 def _with_payload(stream: BytesIO, entries: dict[Any, Any], reader: _Reader) -> Any:
@@ -218,7 +238,7 @@ def _hex_string(stream: IO[bytes]) -> Any:
 
 def _object_header(stream: IO[bytes], strict: bool) -> tuple[int, int]:
     if type(stream) is BytesIO:
-        found = _HEADER.match(stream.getvalue(), stream.tell())
+        found = OBJECT_HEADER.match(stream.getvalue(), stream.tell())
         if found is not None:
             stream.seek(found.end())
             return int(found[1]), int(found[2])
@@ -278,8 +298,45 @@ def _sizes(values: Any) -> list[int] | None:
     return numbers if len(numbers) == len(values) else None
 
 
+_ABSENT: Final = object()
+
+
+def _place(section: Any, idnum: int, generation: int) -> Any:
+    """Where a section of cross-references has an object, None where it frees it: pyHanko's, without its exceptions."""
+    while True:
+        if generation == 0 and (compressed := section.xrefs_in_objstm.get(idnum)) is not None:
+            return compressed
+        if (standard := section.standard_xrefs.get(idnum)) is not None:
+            return standard[1] if standard[0] == generation else _ABSENT
+        freed = section.freed.get(idnum)
+        if freed is not None and generation == freed - 1:
+            return None
+        if section.hybrid is None:
+            return _ABSENT
+        section = section.hybrid.xref_data
+
+
+def _historical_place(self: Any, ref: Any, revision: int) -> Any:
+    idnum, generation = ref.idnum, ref.generation
+    for section in reversed(self._xref_sections[: revision + 1]):
+        found = _place(section.xref_data, idnum, generation)
+        if found is not _ABSENT:
+            return found
+    return None
+
+
+def _last_change(self: Any, ref: Any) -> int:
+    idnum, generation = ref.idnum, ref.generation
+    for number in range(len(self._xref_sections) - 1, -1, -1):
+        if _place(self._xref_sections[number].xref_data, idnum, generation) is not _ABSENT:
+            return number
+    raise KeyError(ref)
+
+
 def install() -> None:
     """Let pyHanko use these readers."""
+    cache: Any = xref.XRefCache
+    cache.get_historical_ref, cache.get_last_change = _historical_place, _last_change
     xref.parse_xref_stream = _xref_entries
     xref._read_object_header = _object_header
     generic.read_object = _object
