@@ -18,7 +18,16 @@ from pyhanko.sign.validation import generic_cms
 
 from signing.kept import Kept
 
-__all__ = ["certificate_of", "crl_of", "install", "kept_authorities", "ocsp_of", "one_document"]
+__all__ = [
+    "certificate_of",
+    "crl_of",
+    "install",
+    "is_authority",
+    "kept_authorities",
+    "ocsp_of",
+    "of_document",
+    "one_document",
+]
 
 _AUTHORITIES: Final = 256
 _AUTHORITIES_BYTES: Final = 512 * 1024
@@ -29,9 +38,7 @@ _INFO: Final = "_certificate_info"
 _Parsed = TypeVar("_Parsed", bound=core.Asn1Value)
 
 _authorities: Final[Kept[bytes, x509.Certificate]] = Kept(_AUTHORITIES, _AUTHORITIES_BYTES)
-_of_document: Final[ContextVar[dict[tuple[type, bytes], Any] | None]] = ContextVar(
-    "signing_of_document", default=None
-)
+_of_document: Final[ContextVar[dict[Any, Any] | None]] = ContextVar("signing_of_document", default=None)
 
 
 @contextmanager
@@ -47,13 +54,19 @@ def one_document() -> Iterator[None]:
         _of_document.reset(token)
 
 
+def of_document() -> dict[Any, Any]:
+    """What is kept while one document is looked at, by keys of the caller's; nothing stays in it at other times."""
+    kept = _of_document.get()
+    return {} if kept is None else kept
+
+
 def certificate_of(der: bytes) -> x509.Certificate:
     """The certificate in these bytes. It may be another's too, and is not to be changed."""
     found = _authorities.get(der)
     if found is not None:
         return found
     parsed = _once(x509.Certificate, der)
-    if _is_authority(parsed) and _parse_all(parsed):
+    if is_authority(parsed) and _parse_all(parsed):
         _authorities.put(der, parsed, len(der))
     return parsed
 
@@ -83,7 +96,7 @@ def _once(kind: type[_Parsed], der: bytes) -> _Parsed:
     return cast("_Parsed", found)
 
 
-def _is_authority(certificate: x509.Certificate) -> bool:
+def is_authority(certificate: x509.Certificate) -> bool:
     """Whether it is certainly no person's: a CA's, a time-stamping authority's, an OCSP responder's."""
     # Files are hostile: what cannot be read is not kept.
     try:
