@@ -18,6 +18,8 @@ from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.misc import PdfReadError
 
+from signing.kept import Kept
+
 __all__ = ["OBJECT_HEADER", "install", "names_in", "references_in"]
 
 _DEPTH: Final = 100
@@ -45,6 +47,8 @@ OBJECT_HEADER: Final = re.compile(
 _NEXT: Final = re.compile(rb"[ \n\r\t\f\0]*([^ \n\r\t\f\0]?)")
 _DIGITS: Final = re.compile(rb"[0-9A-Fa-f]*\Z")
 _CHUNK: Final = 16_384
+_TABLES: Final = 64
+_TABLES_BYTES: Final = 256 * 1024
 _SEEN: Final = "_seen_when_read"
 
 _read_object: Final = generic.read_object
@@ -52,6 +56,8 @@ _read_hex_string: Final = generic.read_hex_string_from_stream
 _read_object_header: Final[Any] = xref._read_object_header
 _parse_xref_stream: Final[Any] = xref.parse_xref_stream
 _keys: Final[dict[bytes, Any]] = {}
+_tables: Final[Kept[tuple[bytes, tuple[int, ...], tuple[int, ...]], list[Any]]] = Kept(_TABLES, _TABLES_BYTES)
+"""Cross-reference streams by their bytes, which say nothing but where objects are; larger ones are read anew."""
 
 
 class _Unusual(Exception):
@@ -249,6 +255,7 @@ def _object_header(stream: IO[bytes], strict: bool) -> tuple[int, int]:
 def _xref_entries(xref_stream: Any, strict: bool = True) -> Iterator[Any]:
     """The entries of a cross-reference stream (ISO 32000-1 7.5.8): each field of a row sliced out of it."""
     entries = _plain_entries(xref_stream)
+    # A document is opened again for each step, and most of its tables are those that it had before.
     return _parse_xref_stream(xref_stream, strict) if entries is None else iter(entries)
 
 
@@ -266,7 +273,17 @@ def _plain_entries(xref_stream: Any) -> list[Any] | None:
     )
     if len(data) != row * sum(pairs[1::2]):
         return None
-    second, third = widths[0], widths[0] + widths[1]
+    key = bytes(data), tuple(widths), tuple(pairs)
+    found = _tables.get(key)
+    if found is None:
+        found = _rows(*key)
+        if found is not None:
+            _tables.put(key, found, len(data))
+    return found
+
+
+def _rows(data: bytes, widths: tuple[int, ...], pairs: tuple[int, ...]) -> list[Any] | None:
+    row, second, third = sum(widths), widths[0], widths[0] + widths[1]
     found, at, last = [], 0, 0
     number = int.from_bytes
     for start, size in zip(pairs[::2], pairs[1::2], strict=True):
