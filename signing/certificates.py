@@ -7,16 +7,14 @@ kept no longer than the document that it came in is looked at (`one_document`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, Final, TypeVar, cast
 
 from asn1crypto import cms, core, crl, ocsp, x509
 from pyhanko.sign import general
 from pyhanko.sign.validation import generic_cms
 
-from signing.kept import Kept
+from signing import names
+from signing.kept import Kept, of_document
 
 __all__ = [
     "certificate_of",
@@ -25,39 +23,18 @@ __all__ = [
     "is_authority",
     "kept_authorities",
     "ocsp_of",
-    "of_document",
-    "one_document",
 ]
 
 _AUTHORITIES: Final = 256
 _AUTHORITIES_BYTES: Final = 512 * 1024
 _OF_AUTHORITIES: Final = frozenset({"key_cert_sign", "crl_sign"})
+_extract: Final = generic_cms.extract_certs_for_validation
 _INFO: Final = "_certificate_info"
 """Name of an attribute of our own, of asn1crypto's objects."""
 
 _Parsed = TypeVar("_Parsed", bound=core.Asn1Value)
 
 _authorities: Final[Kept[bytes, x509.Certificate]] = Kept(_AUTHORITIES, _AUTHORITIES_BYTES)
-_of_document: Final[ContextVar[dict[Any, Any] | None]] = ContextVar("signing_of_document", default=None)
-
-
-@contextmanager
-def one_document() -> Iterator[None]:
-    """While this lasts, the same bytes are parsed once. Within another one, it is that one."""
-    if _of_document.get() is not None:
-        yield
-        return
-    token = _of_document.set({})
-    try:
-        yield
-    finally:
-        _of_document.reset(token)
-
-
-def of_document() -> dict[Any, Any]:
-    """What is kept while one document is looked at, by keys of the caller's; nothing stays in it at other times."""
-    kept = _of_document.get()
-    return {} if kept is None else kept
 
 
 def certificate_of(der: bytes) -> x509.Certificate:
@@ -87,9 +64,7 @@ def kept_authorities() -> Kept[bytes, x509.Certificate]:
 
 
 def _once(kind: type[_Parsed], der: bytes) -> _Parsed:
-    kept = _of_document.get()
-    if kept is None:
-        return cast("_Parsed", kind.load(der))
+    kept = of_document()
     found = kept.get((kind, der))
     if found is None:
         found = kept[kind, der] = kind.load(der)
@@ -118,8 +93,8 @@ def _parse_all(certificate: x509.Certificate) -> bool:
         certificate.native  # noqa: B018 - parses it
         certificate.critical_extensions  # noqa: B018
         for name in (certificate.subject, certificate.issuer):
-            name.hashable  # noqa: B018
             name.human_friendly  # noqa: B018
+            names.remember(name)
     except Exception:  # noqa: BLE001
         return False
     return True
@@ -127,22 +102,28 @@ def _parse_all(certificate: x509.Certificate) -> bool:
 
 def _certificate_info(signed: cms.SignedData) -> general.SignedDataCerts:
     """As pyHanko's `extract_certificate_info`, which copies every certificate anew each time that it is asked."""
+    certificates: list[x509.Certificate] = []
+    attributes = []
+    for choice in signed["certificates"]:
+        chosen = choice.chosen.untag()
+        if choice.name == "certificate":
+            certificates.append(certificate_of(chosen.dump()))
+        elif choice.name == "v2_attr_cert":
+            attributes.append(chosen)
+    signer, others = general._partition_certs(certificates, general.extract_signer_info(signed))
+    return general.SignedDataCerts(signer_cert=signer, other_certs=others, attribute_certs=attributes)
+
+
+def _for_validation(signed: cms.SignedData) -> general.SignedDataCerts:
+    """As pyHanko's `extract_certs_for_validation`, once for each message; what is raised is raised each time."""
     found: general.SignedDataCerts | None = vars(signed).get(_INFO)
     if found is None:
-        certificates: list[x509.Certificate] = []
-        attributes = []
-        for choice in signed["certificates"]:
-            chosen = choice.chosen.untag()
-            if choice.name == "certificate":
-                certificates.append(certificate_of(chosen.dump()))
-            elif choice.name == "v2_attr_cert":
-                attributes.append(chosen)
-        signer, others = general._partition_certs(certificates, general.extract_signer_info(signed))
-        found = general.SignedDataCerts(signer_cert=signer, other_certs=others, attribute_certs=attributes)
+        found = _extract(signed)
         setattr(signed, _INFO, found)
     return found
 
 
 def install() -> None:
     """Let pyHanko use these."""
-    setattr(generic_cms, "extract_certificate_info", _certificate_info)  # noqa: B010 - it is imported there
+    theirs: Any = generic_cms
+    theirs.extract_certificate_info, theirs.extract_certs_for_validation = _certificate_info, _for_validation

@@ -29,6 +29,7 @@ from signing.cms import assemble, signed_attributes, timestamp_tokens, token_tim
 from signing.credentials.base import Credential, common_name
 from signing.details import certificate_details, organisation_of, signed_bytes
 from signing.errors import NotTrusted
+from signing.kept import one_document
 from signing.model import Level, SignatureResult
 from signing.policy import specification
 from signing.revocation import Chain, Evidence, EvidenceCollector
@@ -39,6 +40,7 @@ from signing.verdicts import explain, indication, sub_indication
 __all__ = ["seal_detached", "verify_detached"]
 
 
+@one_document()
 def seal_detached(
     content: bytes,
     credential: Credential,
@@ -90,6 +92,7 @@ def seal_detached(
     )
 
 
+@one_document()
 def verify_detached(
     content: bytes, signature: bytes, trust: TrustStore, *, at: datetime | None = None
 ) -> SignatureResult:

@@ -25,7 +25,7 @@ from signing.aio import at_once
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
-from signing.kept import Kept
+from signing.kept import Kept, of_document
 from signing.verified import VERIFIER
 
 __all__ = ["TIMESTAMPS", "TrustStore"]
@@ -216,14 +216,14 @@ class TrustStore:
     def _known(self, certificate: x509.Certificate, key: tuple[bytes, ...]) -> ValidationPath | None:
         if certificates.is_authority(certificate):
             return self._paths.get(key)
-        store, path = certificates.of_document().get(key, (None, None))
+        store, path = of_document().get(key, (None, None))
         return path if store is self else None
 
     def _keep(self, certificate: x509.Certificate, key: tuple[bytes, ...], path: ValidationPath) -> None:
         if certificates.is_authority(certificate):
             self._paths.put(key, path, sum(len(each.dump()) for each in path.iter_certs(include_root=True)))
         else:
-            certificates.of_document()[key] = self, path
+            of_document()[key] = self, path
 
     def _holds(self, path: ValidationPath, at: datetime) -> bool:
         """Whether what time decides of a path is as it was: validity, algorithms, and that the anchor is granted."""

@@ -43,11 +43,12 @@ from signing import changes
 from signing.aio import run
 from signing.algorithm_policy import NEVER, AlgorithmPolicy
 from signing.algorithms import describe_algorithm
-from signing.certificates import certificate_of, crl_of, ocsp_of, one_document
+from signing.certificates import certificate_of, crl_of, ocsp_of
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import common_name
 from signing.details import certificate_details, organisation_of, signed_bytes, timestamp_ends
 from signing.errors import NotTrusted
+from signing.kept import one_document
 from signing.limits import LimitExceeded, Limits
 from signing.model import (
     DocumentTimestampResult,
