@@ -25,8 +25,9 @@ __all__ = [
     "ocsp_of",
 ]
 
-_AUTHORITIES: Final = 256
-_AUTHORITIES_BYTES: Final = 512 * 1024
+_AUTHORITIES: Final = 128
+_AUTHORITIES_BYTES: Final = 256 * 1024
+"""Parsed, a certificate takes some 40 KiB."""
 _OF_AUTHORITIES: Final = frozenset({"key_cert_sign", "crl_sign"})
 _extract: Final = generic_cms.extract_certs_for_validation
 _INFO: Final = "_certificate_info"
