@@ -20,6 +20,19 @@ def run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         return pool.submit(_run, coroutine).result()
 
 
+def at_once(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of a coroutine that waits for nothing at all, as where paths are built and validated with what is at
+    hand: it needs no event loop. Raises `RuntimeError` for one that does wait.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: _Result = finished.value
+        return result
+    coroutine.close()
+    raise RuntimeError("the coroutine waits for something")
+
+
 def _run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
     # Not asyncio.run: it handles Ctrl-C in a way that prints the task with its result, which takes a tenth of a
     # second for an ASN.1 structure. These coroutines wait for nothing outside the process.

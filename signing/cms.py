@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from asn1crypto import cms, core, tsp, x509
+from asn1crypto import cms, core, tsp
 
+from signing.certificates import certificate_of
 from signing.credentials.base import SignerIdentity
 from signing.der import CONTEXT_0, CONTEXT_1, SEQUENCE, SET, tlv
 from signing.errors import SignatureMismatch
@@ -164,7 +165,7 @@ def signed_data(
 
 
 def _is_root(certificate: bytes) -> bool:
-    parsed = x509.Certificate.load(certificate)
+    parsed = certificate_of(certificate)
     return bool(parsed.issuer == parsed.subject)
 
 

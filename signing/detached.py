@@ -6,7 +6,7 @@ import hashlib
 from contextlib import closing
 from datetime import UTC, datetime
 
-from asn1crypto import cms, core, x509
+from asn1crypto import cms, core
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
 from pyhanko.sign.general import SigningError as PyHankoError
 from pyhanko.sign.general import extract_signer_info
@@ -25,10 +25,12 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 from signing.aio import run
 from signing.algorithm_policy import NEVER
 from signing.algorithms import describe_algorithm, verify_raw
+from signing.certificates import certificate_of
 from signing.cms import assemble, signed_attributes, timestamp_tokens, token_time
 from signing.credentials.base import Credential, common_name
 from signing.details import certificate_details, organisation_of, signed_bytes
 from signing.errors import NotTrusted
+from signing.kept import one_document
 from signing.model import Level, SignatureResult
 from signing.policy import specification
 from signing.revocation import Chain, Evidence, EvidenceCollector
@@ -39,6 +41,7 @@ from signing.verdicts import explain, indication, sub_indication
 __all__ = ["seal_detached", "verify_detached"]
 
 
+@one_document()
 def seal_detached(
     content: bytes,
     credential: Credential,
@@ -68,7 +71,7 @@ def seal_detached(
     token = timestamps.timestamp(hashlib.new(algorithm, value).digest(), algorithm)
     evidence = Evidence()
     if trust is not None and collector is not None:
-        own = [x509.Certificate.load(der) for der in identity.chain]
+        own = [certificate_of(der) for der in identity.chain]
         chains = [
             Chain(trust.path(identity.parsed, own, at=token.time), trust, token.time, for_timestamp=False),
             Chain(
@@ -90,6 +93,7 @@ def seal_detached(
     )
 
 
+@one_document()
 def verify_detached(
     content: bytes, signature: bytes, trust: TrustStore, *, at: datetime | None = None
 ) -> SignatureResult:

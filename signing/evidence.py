@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 from asn1crypto import algos, cms, core, crl, ocsp, pdf, x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from pyhanko_certvalidator.errors import InvalidCertificateError
-from pyhanko_certvalidator.sig_validate import DefaultSignatureValidator
+
+from signing.verified import VERIFIER
 
 __all__ = [
     "CLOCK_SKEW",
@@ -235,7 +236,7 @@ def _check_signature(
     if digest in _WEAK:
         raise Unusable(f"{what} is signed with {digest}")
     try:
-        DefaultSignatureValidator().validate_signature(value, data, issuer.public_key, algorithm)
+        VERIFIER.validate_signature(value, data, issuer.public_key, algorithm)
     except (InvalidSignature, InvalidCertificateError):
         raise Unusable(f"the signature of {what} does not verify") from None
 

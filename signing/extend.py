@@ -23,6 +23,7 @@ from signing.algorithms import DIGEST_ALGORITHMS
 from signing.cms import timestamp_tokens, token_time
 from signing.errors import CredentialError, FieldPlaceError, TimestampTooLarge, TimestampUnavailable
 from signing.evidence import Evidence, carried
+from signing.kept import one_document
 from signing.parts import Body
 from signing.pdf import Increment, check_step, open_reader, open_writer, readable
 from signing.revocation import Chain, EvidenceCollector
@@ -47,6 +48,7 @@ class _Use:
     stapled: Evidence = field(default_factory=Evidence)
 
 
+@one_document()
 def augment(
     revision: Body,
     *,

@@ -13,12 +13,17 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signing.objects import look_up
+from signing.outline import outline
+from signing.parsing import names_in
 
 __all__ = ["unsettled"]
 
 _ACTIONS: Final = frozenset(
     {"/JavaScript", "/Launch", "/SetOCGState", "/Hide", "/ImportData", "/ResetForm", "/Rendition", "/Movie"}
 )
+_TELLING: Final = _ACTIONS | {"/XFA", "/NeedAppearances", "/F", "/Alternates", "/OPI", "/Ref", "/PS", "/OCMD"}
+"""Names that an object must have for anything to be found in it, unless a name of it is an object of its own."""
+_TELLING_AS_WRITTEN: Final = frozenset(name.encode() for name in _TELLING)
 _NO_VIEW, _TOGGLE_NO_VIEW, _PRINT = 1 << 5, 1 << 8, 1 << 2
 
 
@@ -34,17 +39,23 @@ def unsettled(reader: PdfFileReader) -> list[tuple[str, str]]:
 
 
 def _dictionaries(reader: PdfFileReader) -> Iterator[Any]:
-    """Every dictionary of the newest revision, in it or in arrays and dictionaries there."""
-    numbers = {
-        (item.idnum, item.generation): item
-        for revision in range(reader.xrefs.total_revisions)
-        for item in reader.xrefs.explicit_refs_in_revision(revision)
-    }
-    containers = reader.xrefs.xref_stream_refs
-    for reference in numbers.values():
-        if reference in containers or reader.xrefs[reference] is None:  # None: freed since
+    """Every dictionary of the newest revision that may tell, in it or in arrays and dictionaries there."""
+    objects: list[Any] = []
+    passed_over: list[generic.Reference] = []
+    for reference, place in _places(reader):
+        seen = outline(reader, reference, place)
+        if seen is not None and seen.names.isdisjoint(_TELLING_AS_WRITTEN):
+            passed_over.append(reference)
+        else:
+            objects.append(reference.get_object())
+    everywhere = any(isinstance(item, generic.NameObject) for item in objects)
+    if everywhere:
+        objects.extend(reference.get_object() for reference in passed_over)
+    for top in objects:
+        names = names_in(top)
+        if names is not None and not everywhere and names.isdisjoint(_TELLING):
             continue
-        waiting: list[Any] = [reference.get_object()]
+        waiting: list[Any] = [top]
         while waiting:
             item = waiting.pop()
             if isinstance(item, generic.DictionaryObject):
@@ -52,6 +63,20 @@ def _dictionaries(reader: PdfFileReader) -> Iterator[Any]:
                 waiting.extend(item.raw_get(key) for key in item)
             elif isinstance(item, generic.ArrayObject):
                 waiting.extend(item.raw_get(index) for index in range(len(item)))
+
+
+def _places(reader: PdfFileReader) -> Iterator[tuple[generic.Reference, Any]]:
+    """Every object of the newest revision, and where it is."""
+    numbers = {
+        (item.idnum, item.generation): item
+        for revision in range(reader.xrefs.total_revisions)
+        for item in reader.xrefs.explicit_refs_in_revision(revision)
+    }
+    containers = reader.xrefs.xref_stream_refs
+    for reference in numbers.values():
+        place = reader.xrefs[reference]
+        if reference not in containers and place is not None:  # None: freed since
+            yield reference, place
 
 
 def _findings(node: Any) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from pyhanko.pdf_utils.xref import read_object_header
 
 from signing.model import Modification
 from signing.objects import form_fields, look_up, references, write, written
+from signing.outline import references_of
 
 __all__ = ["Survey", "review_step"]
 
@@ -119,7 +120,7 @@ class Survey:
         mentioned: set[tuple[int, int]] = set()
         known: set[tuple[int, int]] = set()
         self.filled: dict[int, set[int]] = {}
-        self._mentions: dict[tuple[int, int], set[tuple[int, int]]] = {}
+        self._mentions: list[tuple[tuple[int, int], list[tuple[int, int]]]] = []
         for number in range(reader.xrefs.total_revisions):
             resolver = reader.get_historical_resolver(number)
             touched = {
@@ -129,9 +130,9 @@ class Survey:
             if late and number > first:
                 self.filled[number] = late
             for key, item in touched.items():
-                for reference in references(_as_written(reader, item, number)):
-                    mentioned.add(reference)
-                    self._mentions.setdefault(reference, set()).add(key)
+                found = references_of(reader, item, number)
+                self._mentions.append((key, found))
+                mentioned.update(found)
             mentioned.update(references(resolver.trailer_view))
             known |= touched.keys()
 
@@ -143,7 +144,8 @@ class Survey:
             raw = node.raw_get(key) if key in node else None
             if isinstance(raw, generic.IndirectObject):
                 in_form.add((raw.idnum, raw.generation))
-        elsewhere = self._mentions.get((field.idnum, field.generation), set()) - in_form
+        wanted = (field.idnum, field.generation)
+        elsewhere = {key for key, mentioned in self._mentions if wanted in mentioned} - in_form
         on_pages = 0
         for number, generation in elsewhere:
             holder = resolver(generic.Reference(number, generation, resolver))
@@ -154,13 +156,6 @@ class Survey:
             elif look_up(holder, "/Type") != "/OBJR" and not ("/S" in holder and "/P" in holder):
                 return False
         return on_pages <= 1
-
-
-def _as_written(reader: PdfFileReader, item: generic.Reference, revision: int) -> Any:
-    """The object as the revision has it, whose references are not for following."""
-    # The newest of each is read once for all who look at it; a resolver would make a copy of its own.
-    newest = reader.xrefs.get_last_change(item) == revision
-    return reader.get_object(item) if newest else reader.get_object(item, revision)
 
 
 # Metadata

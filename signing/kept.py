@@ -1,13 +1,15 @@
-"""A bounded memory: so many items, and so many bytes, the least recently used going first."""
+"""What is kept: so many items and bytes, the least recently used going first; or while one document is looked at."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "of_document", "one_document"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -56,3 +58,25 @@ class Kept(Generic[K, V]):
     def _remove(self, key: K) -> None:
         if key in self._items:
             self._bytes -= self._items.pop(key)[1]
+
+
+_of_document: Final[ContextVar[dict[Any, Any] | None]] = ContextVar("signing_of_document", default=None)
+
+
+@contextmanager
+def one_document() -> Iterator[None]:
+    """While this lasts, `of_document` keeps what is put in it. Within another one, it is that one."""
+    if _of_document.get() is not None:
+        yield
+        return
+    token = _of_document.set({})
+    try:
+        yield
+    finally:
+        _of_document.reset(token)
+
+
+def of_document() -> dict[Any, Any]:
+    """What is kept while one document is looked at, by keys of the caller's; nothing stays in it at other times."""
+    kept = _of_document.get()
+    return {} if kept is None else kept

@@ -19,6 +19,7 @@ from pyhanko.sign.validation import generic_cms
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError
 
+from signing.certificates import certificate_of
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import SignerIdentity
 from signing.errors import SignatureMalformed
@@ -50,7 +51,8 @@ def document_lifetime(document: bytes, trust: TrustStore) -> Lifetime:
     with closing(reader.stream), readable():
         stamps = reader.embedded_timestamp_signatures
         try:
-            known = list(DocumentSecurityStore.read_dss(reader).load_certs())
+            store = DocumentSecurityStore.read_dss(reader)
+            known = [certificate_of(item.get_object().data) for item in store.certs.values()]
         except NoDSSFoundError:
             known = []
     if not stamps:
@@ -90,7 +92,7 @@ def credential_ends(identity: SignerIdentity, trust: TrustStore, *, at: datetime
     """When seals that this signer makes at that time prove no longer. Raises `NotTrusted`."""
     leaf, mechanism = identity.parsed, identity.mechanism
     digest = mechanism.digest_algorithm
-    others = [x509.Certificate.load(der) for der in identity.chain]
+    others = [certificate_of(der) for der in identity.chain]
     ends = [end for end, _ in _path_ends(leaf, others, trust, at=at)]
     known = (
         trust.algorithms.digest_ends(digest),

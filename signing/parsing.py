@@ -18,9 +18,10 @@ from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.misc import PdfReadError
 
+from signing.kept import Kept
 from signing.parts import PartsFile
 
-__all__ = ["install"]
+__all__ = ["OBJECT_HEADER", "install", "memory", "names_in", "references_in"]
 
 _DEPTH: Final = 100
 """Levels read here; a deeper object is pyHanko's, with its own limit."""
@@ -42,7 +43,7 @@ _TOKEN: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
-_HEADER: Final = re.compile(
+OBJECT_HEADER: Final = re.compile(
     rb"([0-9]{1,10})[ \n\r\t\f\0]([0-9]{1,5})[ \n\r\t\f\0]obj[ \n\r\t\f\0]*(?=[^ \n\r\t\f\0%])"
 )
 _NEXT: Final = re.compile(rb"[ \n\r\t\f\0]*([^ \n\r\t\f\0]?)")
@@ -51,12 +52,17 @@ _END_OF_STREAM: Final = re.compile(rb"[ \n\r\t\f\0]*endstream")
 _DIGITS: Final = re.compile(rb"[0-9A-Fa-f]*\Z")
 _CHUNK: Final = 16_384
 _ENDS: Final = (b"%%EOF", b"%%EOF\n", b"%%EOF\r\n", b"%%EOF\r")
+_TABLES: Final = 64
+_TABLES_BYTES: Final = 256 * 1024
+_SEEN: Final = "_seen_when_read"
 
 _read_object: Final = generic.read_object
 _read_hex_string: Final = generic.read_hex_string_from_stream
 _read_object_header: Final[Any] = xref._read_object_header
 _parse_xref_stream: Final[Any] = xref.parse_xref_stream
 _keys: Final[dict[bytes, Any]] = {}
+_tables: Final[Kept[tuple[bytes, tuple[int, ...], tuple[int, ...]], list[Any]]] = Kept(_TABLES, _TABLES_BYTES)
+"""Cross-reference streams by their bytes, which say nothing but where objects are; larger ones are read anew."""
 
 
 class _Unusual(Exception):
@@ -70,6 +76,8 @@ class _Reader:
         self.data = data
         self.container = container
         self.handler = container.get_pdf_handler()
+        self.references: list[tuple[int, int]] = []
+        self.names: set[str] = set()
 
     def value(self, token: re.Match[bytes] | None, depth: int) -> tuple[Any, int]:
         """The object that begins with the token, and where it ends."""
@@ -79,8 +87,11 @@ class _Reader:
         result: Any
         if kind == 1:
             result = _name(token[1])
+            self.names.add(result)
         elif kind == 3:
-            result = generic.IndirectObject(int(token[2]), int(token[3]), self.handler)
+            key = int(token[2]), int(token[3])
+            self.references.append(key)
+            result = generic.IndirectObject(*key, self.handler)
         elif kind == 4:
             result = generic.NumberObject(token[4])
         elif kind == 8:
@@ -132,6 +143,7 @@ class _Reader:
                 raise _Unusual
             if token.lastindex != 1:
                 if token[8] == b">>":
+                    self.names.update(entries)
                     return entries, token.end()
                 raise _Unusual
             key = _key(token[1])
@@ -170,7 +182,7 @@ def _object(
     as_metadata_stream: bool = False,
     in_content_stream: Any = generic.ContentOpReading.NO,
 ) -> Any:
-    found = None if as_metadata_stream or in_content_stream else _memory(stream)
+    found = None if as_metadata_stream or in_content_stream else memory(stream)
     if found is None:
         return _read_object(stream, container_ref, as_metadata_stream, in_content_stream)
     data, base = found
@@ -191,10 +203,23 @@ def _object(
         stream.seek(base + start)
         return _read_object(stream, container_ref)
     result.container_ref = container_ref
+    setattr(result, _SEEN, (reader.references, reader.names))
     return result
 
 
-def _memory(stream: IO[bytes] | PartsFile) -> tuple[bytes, int] | None:
+def references_in(read: Any) -> list[tuple[int, int]] | None:
+    """Number and generation of each reference in an object as it was read; None where that was not noted."""
+    seen: tuple[list[tuple[int, int]], set[str]] | None = getattr(read, _SEEN, None)
+    return None if seen is None else seen[0]
+
+
+def names_in(read: Any) -> set[str] | None:
+    """The names in an object as it was read, keys among them; None where that was not noted."""
+    seen: tuple[list[tuple[int, int]], set[str]] | None = getattr(read, _SEEN, None)
+    return None if seen is None else seen[1]
+
+
+def memory(stream: IO[bytes] | PartsFile) -> tuple[bytes, int] | None:
     """The bytes that the stream goes on with, and where in it they begin; None for what cannot be read here."""
     if type(stream) is BytesIO:
         # Not a copy: a BytesIO that was never written to gives the bytes that it was made of.
@@ -277,10 +302,10 @@ def _hex_string(stream: IO[bytes]) -> Any:
 
 
 def _object_header(stream: IO[bytes], strict: bool) -> tuple[int, int]:
-    memory = _memory(stream)
-    if memory is not None:
-        data, base = memory
-        found = _HEADER.match(data, stream.tell() - base)
+    found_in = memory(stream)
+    if found_in is not None:
+        data, base = found_in
+        found = OBJECT_HEADER.match(data, stream.tell() - base)
         if found is not None:
             stream.seek(base + found.end())
             return int(found[1]), int(found[2])
@@ -291,6 +316,7 @@ def _object_header(stream: IO[bytes], strict: bool) -> tuple[int, int]:
 def _xref_entries(xref_stream: Any, strict: bool = True) -> Iterator[Any]:
     """The entries of a cross-reference stream (ISO 32000-1 7.5.8): each field of a row sliced out of it."""
     entries = _plain_entries(xref_stream)
+    # A document is opened again for each step, and most of its tables are those that it had before.
     return _parse_xref_stream(xref_stream, strict) if entries is None else iter(entries)
 
 
@@ -308,7 +334,17 @@ def _plain_entries(xref_stream: Any) -> list[Any] | None:
     )
     if len(data) != row * sum(pairs[1::2]):
         return None
-    second, third = widths[0], widths[0] + widths[1]
+    key = bytes(data), tuple(widths), tuple(pairs)
+    found = _tables.get(key)
+    if found is None:
+        found = _rows(*key)
+        if found is not None:
+            _tables.put(key, found, len(data))
+    return found
+
+
+def _rows(data: bytes, widths: tuple[int, ...], pairs: tuple[int, ...]) -> list[Any] | None:
+    row, second, third = sum(widths), widths[0], widths[0] + widths[1]
     found, at, last = [], 0, 0
     number = int.from_bytes
     for start, size in zip(pairs[::2], pairs[1::2], strict=True):
@@ -340,8 +376,45 @@ def _sizes(values: Any) -> list[int] | None:
     return numbers if len(numbers) == len(values) else None
 
 
+_ABSENT: Final = object()
+
+
+def _place(section: Any, idnum: int, generation: int) -> Any:
+    """Where a section of cross-references has an object, None where it frees it: pyHanko's, without its exceptions."""
+    while True:
+        if generation == 0 and (compressed := section.xrefs_in_objstm.get(idnum)) is not None:
+            return compressed
+        if (standard := section.standard_xrefs.get(idnum)) is not None:
+            return standard[1] if standard[0] == generation else _ABSENT
+        freed = section.freed.get(idnum)
+        if freed is not None and generation == freed - 1:
+            return None
+        if section.hybrid is None:
+            return _ABSENT
+        section = section.hybrid.xref_data
+
+
+def _historical_place(self: Any, ref: Any, revision: int) -> Any:
+    idnum, generation = ref.idnum, ref.generation
+    for section in reversed(self._xref_sections[: revision + 1]):
+        found = _place(section.xref_data, idnum, generation)
+        if found is not _ABSENT:
+            return found
+    return None
+
+
+def _last_change(self: Any, ref: Any) -> int:
+    idnum, generation = ref.idnum, ref.generation
+    for number in range(len(self._xref_sections) - 1, -1, -1):
+        if _place(self._xref_sections[number].xref_data, idnum, generation) is not _ABSENT:
+            return number
+    raise KeyError(ref)
+
+
 def install() -> None:
     """Let pyHanko use these readers."""
+    cache: Any = xref.XRefCache
+    cache.get_historical_ref, cache.get_last_change = _historical_place, _last_change
     xref.parse_xref_stream = _xref_entries
     xref._read_object_header = _object_header
     generic.read_object = _object

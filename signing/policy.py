@@ -17,6 +17,7 @@ from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy, FreshnessReqType
 
 from signing.trust import TrustStore
+from signing.verified import VERIFIER
 
 __all__ = ["specification"]
 
@@ -40,6 +41,7 @@ def specification(trust: TrustStore, knowledge: LocalKnowledge) -> SignatureVali
             REQUIRE_REVINFO, freshness_req_type=FreshnessReqType.MAX_DIFF_REVOCATION_VALIDATION
         ),
         time_tolerance=_TOLERANCE,
+        signature_validator=VERIFIER,
     )
     return SignatureValidationSpec(
         cert_validation_policy=signers,

@@ -26,7 +26,7 @@ from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolic
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 from pyhanko_certvalidator.validate import async_validate_path
 
-from signing.aio import run
+from signing.aio import at_once
 from signing.credentials.base import common_name
 from signing.errors import CertificateRevoked, RevocationTooEarly, RevocationUnavailable
 from signing.evidence import (
@@ -43,6 +43,7 @@ from signing.evidence import (
 from signing.http import NotReceived, open_session, received, shown_address, time_limit
 from signing.kept import Kept
 from signing.trust import TrustStore
+from signing.verified import VERIFIER
 
 __all__ = ["Chain", "Evidence", "EvidenceCollector"]
 
@@ -348,6 +349,7 @@ def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
         trust_manager=chain.trust.manager,
         revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO, retroactive_revinfo=True),
         time_tolerance=CLOCK_SKEW,
+        signature_validator=VERIFIER,
     )
     try:
         handlers = bootstrap_validation_data_handlers(
@@ -357,7 +359,7 @@ def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
             certs=[*path.iter_certs(include_root=True), *own.certificates.values()],
             poe_manager=POEManager(current_dt_override=moment),
         )
-        run(async_validate_path(policy.build_validation_context(timing, handlers), path))
+        at_once(async_validate_path(policy.build_validation_context(timing, handlers), path))
     except RevokedError as error:
         if error.revocation_dt <= used_at:
             raise CertificateRevoked(

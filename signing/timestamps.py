@@ -29,6 +29,7 @@ from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted, SigningError, TimestampTooLarge, TimestampUnavailable
 from signing.http import NotReceived, open_session, received, shown_address, time_limit
 from signing.trust import TrustStore
+from signing.verified import VERIFIER
 
 __all__ = [
     "MAX_TOKEN_BYTES",
@@ -348,7 +349,9 @@ class TimestampClient:
         digest_algorithm = signer["digest_algorithm"]["algorithm"].native
         accepted_algorithm(signer["signature_algorithm"], digest_algorithm)
         hashed = hashlib.new(digest_algorithm, bytes(content)).digest()
-        intact, valid = generic_cms.validate_sig_integrity(signer, authority, "tst_info", hashed)
+        intact, valid = generic_cms.validate_sig_integrity(
+            signer, authority, "tst_info", hashed, sig_validator=VERIFIER
+        )
         if not (intact and valid):
             raise _Refused("the token's signature does not verify")
         _check_named(signer, authority)

@@ -17,6 +17,7 @@ from signing.cms import token_time
 from signing.errors import CredentialError, NotTrusted, SignatureMalformed, SignatureMismatch
 from signing.timestamps import TimestampToken
 from signing.trust import TrustStore
+from signing.verified import VERIFIER
 
 __all__ = ["TimestampSource", "check_token"]
 
@@ -66,7 +67,9 @@ def _check(signed: cms.SignedData, value: bytes, trust: TrustStore) -> datetime:
     if usage is None or usage.native != ["time_stamping"]:
         raise NotTrusted("the signature timestamp's certificate is not one for time-stamping")
     hashed = hashlib.new(digest_algorithm, bytes(content)).digest()
-    intact, valid = generic_cms.validate_sig_integrity(signer, authority, "tst_info", hashed)
+    intact, valid = generic_cms.validate_sig_integrity(
+        signer, authority, "tst_info", hashed, sig_validator=VERIFIER
+    )
     if not (intact and valid):
         raise SignatureMismatch("the signature timestamp does not verify")
     time = token_time(signed)

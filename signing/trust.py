@@ -5,8 +5,9 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,22 +20,25 @@ from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
-from signing import names
-from signing.aio import run
+from signing import certificates, names
+from signing.aio import at_once
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
 from signing.errors import CredentialError, NotTrusted
-from signing.kept import Kept
+from signing.kept import Kept, of_document
+from signing.verified import VERIFIER
 
 __all__ = ["TIMESTAMPS", "TrustStore"]
 
 names.install()
+certificates.install()
 
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
 
 _PATHS: Final = 256
 _PATHS_BYTES: Final = 4 * 1024 * 1024
+_TOLERANCE: Final = timedelta(seconds=1)
 _SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der", ".xml"})
 
 Period = tuple[datetime, datetime | None]
@@ -59,9 +63,10 @@ class TrustStore:
     periods: Mapping[bytes, tuple[Period, ...]] = field(default_factory=dict, hash=False, repr=False)
     """When an anchor from a trusted list was granted; the others are trusted at any time."""
     _narrowed: dict[str, TrustStore] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _paths: Kept[tuple[bytes, frozenset[bytes], datetime], ValidationPath] = field(
+    _paths: Kept[tuple[bytes, ...], ValidationPath] = field(
         default_factory=lambda: Kept(_PATHS, _PATHS_BYTES), init=False, repr=False, compare=False
     )
+    """Paths of authorities' certificates: of a person's nothing is kept here."""
 
     @classmethod
     def from_pem(cls, *paths: Path | str) -> TrustStore:
@@ -195,19 +200,49 @@ class TrustStore:
     ) -> ValidationPath:
         """A path from an anchor to the certificate by way of `others`, verified as of `at` save for revocation.
 
-        Raises `NotTrusted`. What was found is kept: nothing but the arguments and these anchors decides it.
+        Raises `NotTrusted`. The only path that there is is kept when it held, and then held to the other time alone:
+        all else that decides it are the certificates and these anchors.
         """
-        others = list(others)
-        key = certificate.dump(), frozenset(each.dump() for each in others), at
-        found = self._paths.get(key)
-        if found is None:
-            found = self._path(certificate, others, at)
-            self._paths.put(key, found, len(key[0]) + sum(map(len, key[1])))
+        above = _issuers(certificate, others)
+        key = certificate.sha256, *(each.sha256 for each in above)
+        found = self._known(certificate, key)
+        if found is not None and self._holds(found, at):
+            return found
+        found, only = self._path(certificate, above, at)
+        if only:
+            self._keep(certificate, key, found)
         return found
+
+    def _known(self, certificate: x509.Certificate, key: tuple[bytes, ...]) -> ValidationPath | None:
+        if certificates.is_authority(certificate):
+            return self._paths.get(key)
+        store, path = of_document().get(key, (None, None))
+        return path if store is self else None
+
+    def _keep(self, certificate: x509.Certificate, key: tuple[bytes, ...], path: ValidationPath) -> None:
+        if certificates.is_authority(certificate):
+            self._paths.put(key, path, sum(len(each.dump()) for each in path.iter_certs(include_root=True)))
+        else:
+            of_document()[key] = self, path
+
+    def _holds(self, path: ValidationPath, at: datetime) -> bool:
+        """Whether what time decides of a path is as it was: validity, algorithms, and that the anchor is granted."""
+        for issuer, certificate in pairwise(path.iter_certs(include_root=True)):
+            if (
+                not certificate.not_valid_before - _TOLERANCE
+                <= at
+                <= certificate.not_valid_after + _TOLERANCE
+            ):
+                return False
+            signed_by = certificate["signature_algorithm"]
+            if not self.algorithms.signature_algorithm_allowed(signed_by, at, issuer.public_key):
+                return False
+        return self.granted(path.first.dump(), at)
 
     def _path(
         self, certificate: x509.Certificate, others: list[x509.Certificate], at: datetime
-    ) -> ValidationPath:
+    ) -> tuple[ValidationPath, bool]:
+        """A path, and whether there is no other one."""
         builder = PathBuilder(self.manager, CertificateRegistry.build(certs=others))
         # A certificate that issued itself may be a person's, whose name is not for an error's text.
         own = certificate.issuer == certificate.subject
@@ -217,7 +252,7 @@ class TrustStore:
             else f"a certificate issued by {common_name(certificate.issuer)}"
         )
         try:
-            paths = run(builder.async_build_paths(certificate))
+            paths = at_once(builder.async_build_paths(certificate))
         except PathBuildingError as error:
             raise NotTrusted(
                 f"{what} does not lead to a trust anchor",
@@ -226,7 +261,9 @@ class TrustStore:
         policy = CertValidationPolicySpec(
             trust_manager=self.manager,
             revinfo_policy=CertRevTrustPolicy(revocation_checking_policy=NO_REVOCATION),
+            time_tolerance=_TOLERANCE,
             algorithm_usage_policy=self.algorithms,
+            signature_validator=VERIFIER,
         )
         timing = ValidationTimingInfo(
             validation_time=at, best_signature_time=at, point_in_time_validation=True
@@ -236,12 +273,12 @@ class TrustStore:
         candidate: ValidationPath
         for candidate in paths:
             try:
-                run(async_validate_path(policy.build_validation_context(timing, None), candidate))
+                at_once(async_validate_path(policy.build_validation_context(timing, None), candidate))
             except PathValidationError as error:
                 fault = error
                 continue
             if self.granted(candidate.first.dump(), at):
-                return candidate
+                return candidate, len(paths) == 1
             revoked = True
         if revoked:
             raise NotTrusted(
@@ -249,6 +286,19 @@ class TrustStore:
                 remedy="look the issuer's service up in the list, with its history",
             )
         raise NotTrusted(f"the path to {what} does not hold") from fault
+
+
+def _issuers(certificate: x509.Certificate, others: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    """Those of the others by whose names a path could lead up, in their order; of one serial number the first."""
+    by_serial: dict[bytes, x509.Certificate] = {}
+    for other in others:
+        by_serial.setdefault(other.issuer_serial, other)
+    names: set[str] = set()
+    wanted = {certificate.issuer.hashable}
+    while wanted - names:
+        names |= wanted
+        wanted = {each.issuer.hashable for each in by_serial.values() if each.subject.hashable in names}
+    return [each for each in by_serial.values() if each.subject.hashable in names]
 
 
 def _files(path: Path) -> list[Path]:

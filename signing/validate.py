@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from asn1crypto import cms, crl, ocsp
+from asn1crypto import cms
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
@@ -43,10 +43,12 @@ from signing import changes
 from signing.aio import run
 from signing.algorithm_policy import NEVER, AlgorithmPolicy
 from signing.algorithms import describe_algorithm
+from signing.certificates import certificate_of, crl_of, ocsp_of
 from signing.cms import timestamp_tokens, token_time
 from signing.credentials.base import common_name
 from signing.details import certificate_details, organisation_of, signed_bytes, timestamp_ends
 from signing.errors import NotTrusted
+from signing.kept import one_document
 from signing.limits import LimitExceeded, Limits
 from signing.model import (
     DocumentTimestampResult,
@@ -102,7 +104,8 @@ def validate(
             trust = trust.accepting(algorithms)
             signers = {name: each.accepting(algorithms) for name, each in (signers or {}).items()}
         bounds.check_bytes(document)
-        return _Validation(document, file, digest, trust, signers or {}, moment, bounds).report()
+        with one_document():
+            return _Validation(document, file, digest, trust, signers or {}, moment, bounds).report()
     except LimitExceeded as exceeded:
         return over_limit(exceeded.limit, bounds, sha256=digest, at=moment)
     except PdfDecodeLimitError:
@@ -564,10 +567,8 @@ def _read_store(handler: Any) -> LocalKnowledge:
         return LocalKnowledge()
     return LocalKnowledge(
         known_ocsps=[
-            part
-            for item in store.ocsps
-            for part in OCSPContainer.load_multi(ocsp.OCSPResponse.load(item.get_object().data))
+            part for item in store.ocsps for part in OCSPContainer.load_multi(ocsp_of(item.get_object().data))
         ],
-        known_crls=[CRLContainer(crl.CertificateList.load(item.get_object().data)) for item in store.crls],
-        known_certs=list(store.load_certs()),
+        known_crls=[CRLContainer(crl_of(item.get_object().data)) for item in store.crls],
+        known_certs=[certificate_of(item.get_object().data) for item in store.certs.values()],
     )

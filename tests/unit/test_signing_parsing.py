@@ -14,7 +14,8 @@ from pyhanko.pdf_utils.misc import PdfReadError, PdfStreamError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signing import parsing
-from signing.objects import write
+from signing.objects import references, write
+from signing.outline import outline
 
 _HANDLER = PdfFileReader.__new__(PdfFileReader)
 _HANDLER.strict = True
@@ -104,6 +105,59 @@ def test_sound_objects_are_the_same(data: bytes) -> None:
 def test_deep_objects_are_the_same(levels: int) -> None:
     data = b"[" * levels + b"]" * levels + b" "
     assert _outcome(_ours, data) == _outcome(_original, data)
+
+
+def _names(value: Any) -> set[str]:
+    """The names of an object, its keys among them."""
+    if isinstance(value, generic.DictionaryObject):
+        return {str(key) for key in value}.union(*(_names(value.raw_get(key)) for key in value))
+    if isinstance(value, generic.ArrayObject):
+        return set().union(*(_names(value.raw_get(index)) for index in range(len(value))))
+    return {str(value)} if isinstance(value, generic.NameObject) else set()
+
+
+_PARTS = st.sampled_from(
+    [b"/A", b"/B", b"/C1", b"/D#20E", b"/JavaScript", b" ", b"\n", b"1 0 R", b"22 0 R", b"0 0 R", b"2", b"-1.5",
+     b"12345678901 0 R", b"007", b"[ 1 0 R 2 ]", b"[", b"]", b"<4142>", b"(1 0 R)", b"true", b"null", b"<<", b">>",
+     b"%c\n", b"R", b"1 0 Rx", b"4 0 R/F"]
+)  # fmt: skip
+
+
+@given(st.lists(_PARTS, max_size=10).map(b" ".join) | st.lists(_PARTS, max_size=10).map(b"".join))
+@example(b"/A 1 0 R /B [ 2 0 R 3 4 0 R ] /C1 /B /K<41>")
+@example(b"/A /B /A 1 0 R")
+@example(b"/A 12 0 R/B/A")
+def test_an_outline_is_what_reading_finds(body: bytes) -> None:
+    data = b"7 0 obj\n<<" + body + b"\n>>\nendobj\n"
+    reader = PdfFileReader.__new__(PdfFileReader)
+    reader.stream, reader.strict = BytesIO(data), True
+    found = outline(reader, generic.Reference(7, 0, reader), 0)
+    stream = BytesIO(data)
+    stream.seek(data.index(b"<<"))
+    if found is not None:
+        read = _original(stream)
+        assert sorted(found.references) == sorted(references(read))
+        assert found.names == {name.encode() for name in _names(read)}
+        assert stream.read().strip() == b"endobj"
+    stream.seek(data.index(b"<<"))
+    try:
+        noted = _ours(stream)
+    except (PdfReadError, PdfStreamError, ValueError):
+        return
+    if parsing.names_in(noted) is not None:
+        assert parsing.names_in(noted) == _names(noted)
+        assert sorted(parsing.references_in(noted) or ()) == sorted(references(noted))
+
+
+def test_most_of_a_tagged_document_is_outlined() -> None:
+    data = b"7 0 obj\n<<\n/Type /StructElem\n/S /P\n/P 337 0 R\n/Pg 325 0 R\n/K [ 4 312 0 R ]\n>>\nendobj\n"
+    reader = PdfFileReader.__new__(PdfFileReader)
+    reader.stream = BytesIO(data)
+    found = outline(reader, generic.Reference(7, 0, reader), 0)
+    assert found is not None
+    assert found.references == [(337, 0), (325, 0), (312, 0)]
+    assert outline(reader, generic.Reference(8, 0, reader), 0) is None
+    assert outline(reader, generic.Reference(7, 0, reader), None) is None
 
 
 _HEX = st.sampled_from(

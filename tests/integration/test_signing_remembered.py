@@ -1,0 +1,197 @@
+"""What is kept between documents gives the answers that would be found anew, and nothing of a person is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from asn1crypto import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signing import AlgorithmPolicy, NotTrusted, TrustStore, validate
+from signing import names as prepared_names
+from signing.certificates import certificate_of, crl_of, kept_authorities
+from signing.evidence import Unusable, read_crl
+from signing.kept import one_document
+from signing.verified import Verifier
+from tests.pki import TestPki
+from tests.revocation import Issuing
+from tests.signing_documents import Signers
+
+pytestmark = pytest.mark.pki
+
+NOW = datetime.now(UTC)
+YEAR = timedelta(days=365)
+
+
+def _outcome(ask: Callable[[], object]) -> object:
+    try:
+        return ask()
+    except (NotTrusted, Unusable) as error:
+        return type(error), str(error)
+
+
+def _path(trust: TrustStore, leaf: x509.Certificate, others: list[x509.Certificate], at: datetime) -> object:
+    def ask() -> list[bytes]:
+        return [each.dump() for each in trust.path(leaf, others, at=at).iter_certs(include_root=True)]
+
+    return _outcome(ask)
+
+
+_POLICY = """
+format = 1
+name = "ends soon"
+[digests.sha256]
+ends = 2040-01-01
+[[rsa]]
+padding = "pkcs1"
+bits = 1900
+[[rsa]]
+padding = "pss"
+bits = 1900
+[ecdsa.secp256r1]
+ends = {end:%Y-%m-%d}
+[ecdsa.secp384r1]
+[eddsa]
+[timestamps]
+digests = ["sha256"]
+years = 0
+"""
+
+
+@pytest.mark.parametrize("label", ["tsa", "participant"])
+def test_a_kept_path_is_held_to_each_time(pki: TestPki, signers: Signers, label: str) -> None:
+    pem = pki.certificate_pem(label)
+    leaf = TrustStore.from_pem(pem).certificates[0]
+    issuing = Issuing(pki)
+    others = [issuing.issuer, *(issuing.parsed(issuing.loaded(other)) for other in ("ocsp", "tsa"))]
+    ends = leaf.not_valid_after
+    times = [
+        NOW, NOW - 60 * YEAR, leaf.not_valid_before - timedelta(seconds=2), leaf.not_valid_before, NOW,
+        ends, ends + timedelta(seconds=2), ends + YEAR, NOW + timedelta(days=2), NOW + timedelta(days=4),
+    ]  # fmt: skip
+    policy = AlgorithmPolicy.parse(_POLICY.format(end=NOW + timedelta(days=3)))
+    root = TrustStore.from_pem(pki.root)
+    granted = {root.anchors[0]: ((NOW - YEAR, NOW + timedelta(days=1)),)}
+    stores: list[Callable[[], TrustStore]] = [
+        lambda: TrustStore(root.anchors),
+        lambda: TrustStore(root.anchors, algorithms=policy),
+        lambda: TrustStore(root.anchors, periods=granted),
+        lambda: TrustStore.from_pem(pki.foreign_root),
+    ]
+    for make in stores:
+        used = make()
+        with one_document():
+            found = [_path(used, leaf, others, at) for at in times]
+        assert found == [_path(make(), leaf, others, at) for at in times]
+        # Another way up than the one that was kept is none.
+        assert _path(used, leaf, [], NOW) == _path(make(), leaf, [], NOW)
+    assert isinstance(_path(signers.trust, leaf, others, NOW), list)
+    assert not isinstance(_path(signers.trust, leaf, others, ends + YEAR), list)
+
+
+def test_two_lists_of_one_day_tell_different_things(pki: TestPki) -> None:
+    issuing = Issuing(pki)
+    certificate = issuing.certificate()
+    parsed, now = issuing.parsed(certificate), issuing.now
+    clean, telling = issuing.crl(), issuing.crl((certificate, now - timedelta(hours=1)))
+    forged = bytearray(clean)
+    forged[-1] ^= 1
+
+    def read(der: bytes) -> object:
+        def ask() -> int:
+            item = read_crl(crl_of(der), parsed, issuing.issuer, now).item
+            return len(item["tbs_cert_list"]["revoked_certificates"] or ())
+
+        return _outcome(ask)
+
+    with one_document():
+        for _ in range(2):
+            assert read(clean) == 0
+            assert read(telling) == 1
+            assert read(bytes(forged)) == (Unusable, "the signature of the CRL does not verify")
+
+
+def test_nothing_of_a_person_is_kept(final: bytes, signers: Signers) -> None:
+    trust = TrustStore(signers.trust.anchors)
+    report = validate(final, trust)
+    assert report.passed
+    shown = {item.certificate_sha256 for item in report.signatures}
+    kept = kept_authorities()
+    assert len(kept) > 0
+    authorities = [certificate for certificate, _ in kept._items.values()]
+    paths = [path for path, _ in trust.timestamps._paths._items.values()]
+    assert paths
+    held = {each.sha256.hex() for each in authorities}
+    held |= {each.sha256.hex() for path in paths for each in path.iter_certs(include_root=True)}
+    assert not shown & held
+    assert certificate_of(authorities[0].dump()) is authorities[0]
+
+
+def test_a_certificate_of_a_person_lasts_as_long_as_the_document(pki: TestPki) -> None:
+    (person,) = TrustStore.from_pem(pki.certificate_pem("participant")).anchors
+    with one_document():
+        first = certificate_of(person)
+        assert certificate_of(person) is first
+    assert certificate_of(person) is not first
+
+
+def test_who_says_ca_of_himself_is_no_authority(pki: TestPki) -> None:
+    from cryptography import x509 as made
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = made.Name([made.NameAttribute(NameOID.COMMON_NAME, "Kari Nordmann")])
+    builder = made.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + YEAR)
+    builder = builder.add_extension(made.BasicConstraints(ca=True, path_length=None), critical=True)
+    der = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    assert certificate_of(der) is not certificate_of(der)
+    (root,) = TrustStore.from_pem(pki.root).anchors
+    assert certificate_of(root).ca
+
+
+def test_a_signature_that_verified_is_no_other_one(pki: TestPki) -> None:
+    issuing = Issuing(pki)
+    certificate = issuing.parsed(issuing.certificate())
+    data, value = certificate["tbs_certificate"].dump(), certificate["signature_value"].native
+    algorithm, key = certificate["signature_algorithm"], issuing.issuer.public_key
+    other = TrustStore.from_pem(pki.certificate_pem("employer")).certificates[0].public_key
+    verifier = Verifier(kept=2)
+    for _ in range(2):
+        verifier.validate_signature(value, data, key, algorithm)
+        for wrong in ((value, data + b"\0", key), (value, data, other), (value[:-1] + b"\0", data, key)):
+            with pytest.raises(InvalidSignature):
+                verifier.validate_signature(*wrong, algorithm)
+    assert len(verifier.holding) == 1
+
+
+_TEXTS = st.sampled_from(["Nav", "NAV", "nav ", "Na  v", "Na v", "Nav\u00ad", "Åse", "A\u030ase", "ØST", ""])
+_NAMES = st.lists(
+    st.tuples(st.sampled_from(["common_name", "organization_name", "locality_name"]), _TEXTS), max_size=3
+)
+
+
+@given(_NAMES, _NAMES)
+def test_names_are_compared_as_before(one: list[tuple[str, str]], other: list[tuple[str, str]]) -> None:
+    first, second = (x509.Name.load(x509.Name.build(dict(each)).dump()) for each in (one, other))
+    for _ in range(2):
+        assert (first == second) == prepared_names._compare(first, second)
+        assert (first != second) != (first == second)
+        assert first.hashable == prepared_names._hashable(first)
+    assert first != one
+
+
+def test_public_key_of_a_kept_certificate_is_whole(pki: TestPki) -> None:
+    (root,) = TrustStore.from_pem(pki.root).anchors
+    issuing = Issuing(pki)
+    der = issuing.loaded("interm").public_bytes(Encoding.DER)
+    key = issuing.loaded("interm").public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert certificate_of(der).public_key.dump() == key
+    assert certificate_of(der).dump() == der
+    assert certificate_of(root).dump() == root
