@@ -32,6 +32,9 @@ _PLACEHOLDER_ID = bytes(range(0xF0, 0x100))
 _OF_THE_FILE = frozenset({"/XRef", "/ObjStm"})
 _BEGINS = re.compile(rb"\s*(\d+) (\d+) obj\s*")
 _ENDS = b"endobj"
+_LENGTH = re.compile(rb"/Length (\d+) (\d+) R")
+_HEAD = 1024
+"""Bytes of an object within which LibreOffice says how long its stream is."""
 
 
 class Document:
@@ -114,7 +117,7 @@ class Document:
         out = io.BytesIO()
         out.write(_HEADER)
         places: dict[int, tuple[int, int]] = {}
-        for idnum, generation in sorted(self._keys):
+        for idnum, generation in sorted(self._keys - self._old_lengths()):
             places[idnum] = out.tell(), generation
             out.write(b"%d %d obj\n" % (idnum, generation))
             self._write_object(out, (idnum, generation))
@@ -125,6 +128,18 @@ class Document:
         end = self._trailer(trailer, max(places) + 1, start)
         identifier = hashlib.sha256(body + end).digest()[: len(_PLACEHOLDER_ID)]
         return body + end.replace(_PLACEHOLDER_ID.hex().encode(), identifier.hex().encode())
+
+    def _old_lengths(self) -> set[tuple[int, int]]:
+        """Objects that only said how long a stream is, of streams that are written anew with their own length.
+
+        LibreOffice's lengths are of what it packed, a time among it: the same document would not be the same bytes.
+        """
+        needed: dict[bool, set[tuple[int, int]]] = {True: set(), False: set()}
+        for (idnum, generation), raw in self._as_written.items():
+            if length := _LENGTH.search(raw[:_HEAD]):
+                anew = (generation, idnum) in self.reader.resolved_objects
+                needed[anew].add((int(length[1]), int(length[2])))
+        return {key for key in needed[True] - needed[False] if self._as_written.get(key, b"").isdigit()}
 
     def _write_object(self, out: io.BytesIO, key: tuple[int, int]) -> None:
         idnum, generation = key
