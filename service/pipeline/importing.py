@@ -19,6 +19,7 @@ from service.domain.log import Entry, check_chain
 from service.domain.pseudonyms import Pseudonyms
 from service.domain.steps import next_step, wakes
 from service.errors import AlreadyExists, LogCorrupt, NotFound, PackageRefused
+from service.pipeline.chain import Chain
 from service.pipeline.export import agreement_of, blobs_of, is_claim
 from service.pipeline.index import index
 from service.pipeline.ledger import Ledger
@@ -109,6 +110,8 @@ def import_package(
         _create(ledger, entry.key, entry.body, archived=True, until=until)
     added = len(missing) + len(entries) - had
     index(ledger.store, pseudonyms, agreement)
+    if added:
+        ledger.gather(Chain(entries))
     if added and _has_something_ahead(agreement):
         workbook.begin(agreement.id, _RUN, since=len(entries))
     return _told(checked, Outcome.IMPORTED if added else Outcome.UNCHANGED, added)
