@@ -17,7 +17,7 @@ import pytest
 from service.adapters.directory import DirectoryStore
 from service.bootstrap import open_services
 from service.config import load_settings
-from service.domain.log import Entry, canonical, log_key
+from service.domain.log import Entry, canonical, gathered_key, log_key
 from service.pipeline.drive import Rest, drive
 from service.pipeline.fsck import Finding, Severity, StoreCheck
 from service.pipeline.fsck.reading import BLOB_FIELDS, OTHER_HASHES
@@ -87,6 +87,8 @@ class Copy:
             body = canonical({**entry, "previous": previous})
             self.write(self.entry(seq), body)
             previous = hashlib.sha256(body).hexdigest()
+        bodies = [path.read_bytes() for path in sorted(self.entry(0).parent.iterdir())]
+        self.write(self.path(gathered_key(self.id)), b"\n".join(bodies))
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +190,8 @@ def test_an_entry_of_a_newer_release(copy: Copy) -> None:
 
 def test_without_its_last_entry_the_agreement_is_driven_by_nobody(copy: Copy) -> None:
     copy.entry(LAST).unlink()
+    assert copy.told() == [("gathered_log_differs", "log.jsonl"), ("marker_missing", copy.id)]
+    copy.path(gathered_key(copy.id)).unlink()
     assert copy.told() == [("marker_missing", copy.id)]
     copy.store.put(f"work/{copy.id}/{uuid.uuid4()}", b"no JSON")
     assert [code for code, _ in copy.told()] == ["marker_unreadable"]
@@ -195,7 +199,8 @@ def test_without_its_last_entry_the_agreement_is_driven_by_nobody(copy: Copy) ->
 
 def test_a_log_that_is_gone(copy: Copy) -> None:
     shutil.rmtree(copy.entry(0).parent)
-    assert {code for code, _ in copy.told()} == {"command_lost", "index_dangling", "log_absent"}
+    gone = {"command_lost", "index_dangling", "log_absent", "gathered_log_differs"}
+    assert {code for code, _ in copy.told()} == gone
 
 
 # --- blobs ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 
 from service.domain.agreement import Agreement, Status
 from service.domain.folding import fold
-from service.domain.log import Draft, timestamp
+from service.domain.log import Draft, gathered_key, timestamp
 from service.errors import NotFound
 from service.pipeline.drive import Rest, drive
 from service.pipeline.fsck import StoreCheck
@@ -229,6 +229,7 @@ def test_a_log_of_a_release_without_renewals_gets_a_date_from_the_documents(serv
     data = {name: value for name, value in last.data.items() if name != "renewal"}
     services.store.delete(last.key)
     services.store.create(last.key, replace(last, data=data).body)
+    services.store.delete(gathered_key(agreement_id))  # such a release did not gather
     assert state(services).current.schedule is None
     assert [f.code for f in StoreCheck(services.store, settle=0).run()] == []
     (looked,) = renew(services, [agreement_id])

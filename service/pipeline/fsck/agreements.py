@@ -98,7 +98,14 @@ def _check_gathered(examined: Examined, agreement_id: str, entries: Sequence[Ent
     if not examined.store.exists(key):
         return
     body = examined.get(key, missing=(code, "it was taken away just now"), altered=code)
-    if body is not None and body != gather(entries[: body.count(b"\n") + 1]):
+    if body is None:
+        return
+    lines = body.count(b"\n") + 1
+    if lines > len(entries):
+        examined.say(
+            code, key, f"entries up to {lines - 1} were gathered, and the log ends at {len(entries) - 1}"
+        )
+    elif body != gather(entries[:lines]):
         examined.say(code, key, "what was gathered of the log is not what its entries say")
 
 

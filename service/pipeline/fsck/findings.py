@@ -68,7 +68,8 @@ _KINDS: Final[Mapping[str, tuple[Severity, str]]] = {
     "log_absent": (Severity.NOTE, _NOTHING),
     "gathered_log_differs": (
         Severity.NOTE,
-        "Nothing, where the store was restored: it is not used, and written anew. Else find out who wrote there.",
+        "Nothing, where the store was restored: it is not used, and written anew. Else find out who changed or removed "
+        "entries, or wrote there: that log cannot be trusted.",
     ),
     # Blobs
     "blob_missing": (Severity.ERROR, _RESTORE),
