@@ -35,10 +35,10 @@ def check_agreement(
     """Look at all that belongs to the agreement, as of `at` or now; findings and counts are in what is returned."""
     examined = Examined(store)
     markers = _read_markers(examined, agreement_id)
-    log_keys, blob_keys = _keys_of(examined, agreement_id)
+    log_keys, blob_keys, gathered = _keys_of(examined, agreement_id)
     log = read_log(examined, agreement_id, log_keys)
-    if log.whole:
-        _check_gathered(examined, agreement_id, log.entries)
+    if gathered and log.whole:
+        _check_gathered(examined, gathered, log.entries)
     blobs = Blobs(examined, log.entries)
     agreement = _folded(examined, agreement_id, log.entries) if log.whole and log.entries else None
     if log_keys and agreement is None:
@@ -63,21 +63,21 @@ def check_agreement(
     return examined
 
 
-def _keys_of(examined: Examined, agreement_id: str) -> tuple[list[str], list[str]]:
-    """Those of the log and those of the blobs; what is neither is said."""
+def _keys_of(examined: Examined, agreement_id: str) -> tuple[list[str], list[str], str | None]:
+    """Those of the log, those of the blobs, and that of what is gathered of the log; what is none is said."""
     root = f"agreements/{agreement_id}/"
-    log_keys, blob_keys = [], []
+    log_keys, blob_keys, gathered = [], [], None
     for key in examined.store.list(root):
         match key.removeprefix(root).split("/"):
             case ["log", _]:
                 log_keys.append(key)
-            case ["log.jsonl"]:
-                pass  # `_check_gathered`
+            case [_] if key == gathered_key(agreement_id):
+                gathered = key
             case ["blobs", name] if _BLOB.fullmatch(name):
                 blob_keys.append(key)
             case _:
                 examined.say("key_unknown", key, "no object of an agreement has such a key")
-    return log_keys, blob_keys
+    return log_keys, blob_keys, gathered
 
 
 def _folded(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> Agreement | None:
@@ -92,11 +92,9 @@ def _folded(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> 
         return None
 
 
-def _check_gathered(examined: Examined, agreement_id: str, entries: Sequence[Entry]) -> None:
+def _check_gathered(examined: Examined, key: str, entries: Sequence[Entry]) -> None:
     """It is written after the entries that it has, and used only where they prove it: what differs does no harm."""
-    key, code = gathered_key(agreement_id), "gathered_log_differs"
-    if not examined.store.exists(key):
-        return
+    code = "gathered_log_differs"
     body = examined.get(key, missing=(code, "it was taken away just now"), altered=code)
     if body is None:
         return
