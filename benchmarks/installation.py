@@ -80,7 +80,6 @@ class System:
     log: Path
     sent: dict[str, float] = field(default_factory=dict)
     received: dict[str, float] = field(default_factory=dict)
-    _of: dict[str, str] = field(default_factory=dict)
 
     def send(self, agreement_id: str | None = None) -> str:
         agreement_id = agreement_id or str(uuid.uuid4())
@@ -88,40 +87,32 @@ class System:
         self.submit(agreement_id)
         return agreement_id
 
+    def __post_init__(self) -> None:
+        # One for all of it: of a consumer that ends, RabbitMQ keeps what was on its way to it.
+        self._consumer = Consumer(
+            self.connection.default_channel, [self.events], on_message=self._keep, auto_declare=False
+        )
+        self._consumer.consume()
+
+    def _keep(self, message: Message) -> None:
+        event = json.loads(message.body)
+        if str(event["type"]).endswith("agreement.signed"):
+            self.received.setdefault(str(event["subject"]), time.monotonic())
+        message.ack()
+
     def receive(self, seconds: float) -> None:
-        """Take what events there are, waiting at most so long for the first."""
-
-        def keep(message: Message) -> None:
-            event = json.loads(message.body)
-            if str(event["type"]).endswith("agreement.signed"):
-                self.received.setdefault(str(event["subject"]), time.monotonic())
-            message.ack()
-
-        with (
-            contextlib.suppress(TimeoutError),
-            Consumer(self.connection.default_channel, [self.events], on_message=keep, auto_declare=False),
-        ):
+        """Take one event, waiting at most so long for it."""
+        with contextlib.suppress(TimeoutError):
             self.connection.drain_events(timeout=seconds)
 
     def receipts(self, ids: Collection[str], seconds: float = 3600) -> list[float]:
         """From command to receipt, in seconds, once all are there. Raises `SystemExit` when they do not come."""
         deadline = time.monotonic() + seconds
-        waiting = set(ids) - self.received.keys()
-
-        def keep(message: Message) -> None:
-            event = json.loads(message.body)
-            if str(event["type"]).endswith("agreement.signed"):
-                self.received.setdefault(str(event["subject"]), time.monotonic())
-                waiting.discard(str(event["subject"]))
-            message.ack()
-
-        with Consumer(self.connection.default_channel, [self.events], on_message=keep, auto_declare=False):
-            while waiting:
-                if time.monotonic() > deadline:
-                    tail = self.log.read_text(errors="replace")[-3000:]
-                    raise SystemExit(f"{len(waiting)} receipts did not come in {seconds:g} s:\n{tail}")
-                with contextlib.suppress(TimeoutError):
-                    self.connection.drain_events(timeout=1)
+        while missing := sum(each not in self.received for each in ids):
+            if time.monotonic() > deadline:
+                tail = self.log.read_text(errors="replace")[-3000:]
+                raise SystemExit(f"{missing} receipts did not come in {seconds:g} s:\n{tail}")
+            self.receive(1)
         return [self.received[each] - self.sent[each] for each in ids]
 
     def rate(self, count: int) -> float:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from asn1crypto import algos, cms, core, keys, ocsp, pem, tsp, x509
+from asn1crypto.parser import emit
 from certomancer.crypto_utils import generic_sign, load_private_key
 from certomancer.services import (
     CRLBuilder,
@@ -53,19 +54,17 @@ class _TimeStampAuthority(TimeStamper):
     ) -> None:
         super().__init__(certificate, key, certs_to_embed=chain)
         issuer = {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
-        self._signer_id = _settled(cms.SignerIdentifier("issuer_and_serial_number", issuer))
-        self._digest_algorithm = _settled(algos.DigestAlgorithm({"algorithm": self.md_algorithm}))
-        self._signature_algorithm = _settled(self.signature_algo)
+        self._signer_id = cms.IssuerAndSerialNumber(issuer).dump()
+        self._digest_algorithm = algos.DigestAlgorithm({"algorithm": self.md_algorithm}).dump()
         # RFC 5816: the certificate's hash by SHA-256
         certificate_id = tsp.ESSCertIDv2({"cert_hash": hashlib.sha256(certificate.dump()).digest()})
         self._fixed_attributes = [
-            _settled(_attribute("content_type", "tst_info")),
-            _settled(
-                _attribute("signing_certificate_v2", tsp.SigningCertificateV2({"certs": [certificate_id]}))
-            ),
+            _attribute("content_type", "tst_info"),
+            _attribute("signing_certificate_v2", tsp.SigningCertificateV2({"certs": [certificate_id]})),
         ]
 
-    def request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp | _Refusal:
+    def request_tsa_response(self, req: tsp.TimeStampReq) -> bytes:
+        """DER of the answer, a TimeStampResp (RFC 3161 § 2.4.2)."""
         imprint = req["message_imprint"]
         length = _IMPRINTS.get(imprint["hash_algorithm"]["algorithm"].native)
         if length != len(imprint["hashed_message"].native):
@@ -85,48 +84,51 @@ class _TimeStampAuthority(TimeStamper):
         }
         if req["nonce"].native is not None:
             token_info["nonce"] = req["nonce"]
-        return tsp.TimeStampResp(
-            {
-                "status": {"status": "granted"},
-                "time_stamp_token": self._token(
-                    tsp.TSTInfo(token_info), with_certificates=req["cert_req"].native
-                ),
-            }
-        )
+        token = self._token(tsp.TSTInfo(token_info), with_certificates=req["cert_req"].native)
+        return _sequence(tsp.PKIStatusInfo({"status": "granted"}).dump(), token)
 
-    def _token(self, info: tsp.TSTInfo, *, with_certificates: bool) -> cms.ContentInfo:
+    def _token(self, info: tsp.TSTInfo, *, with_certificates: bool) -> bytes:
         content = info.dump()
         attributes = [
+            *self._fixed_attributes,
             _attribute("signing_time", cms.Time({"utc_time": info["gen_time"].native})),
             _attribute("message_digest", hashlib.new(self.md_algorithm, content).digest()),
         ]
-        signed_attributes = _settled(
-            cms.CMSAttributes([*self._fixed_attributes, *(_settled(a) for a in attributes)])
+        listed = b"".join(sorted(attributes))
+        signature = generic_sign(self.tsa_key, _set(listed), self.signature_algo)
+        signer = _sequence(
+            core.Integer(1).dump(),
+            self._signer_id,
+            self._digest_algorithm,
+            _context_0(listed),
+            self.signature_algo.dump(),
+            core.OctetString(signature).dump(),
         )
-        signer = cms.SignerInfo(
-            {
-                "version": "v1",
-                "sid": self._signer_id,
-                "digest_algorithm": self._digest_algorithm,
-                "signature_algorithm": self._signature_algorithm,
-                "signed_attrs": signed_attributes,
-                "signature": generic_sign(self.tsa_key, signed_attributes.dump(), self.signature_algo),
-            }
+        certificates = [self.tsa_cert, *self.certs_to_embed] if with_certificates else []
+        signed = _sequence(
+            core.Integer(3).dump(),
+            _set(self._digest_algorithm),
+            _sequence(cms.ContentType("tst_info").dump(), _context_0(core.OctetString(content).dump())),
+            _context_0(b"".join(sorted(c.dump() for c in certificates))) if certificates else b"",
+            _set(signer),
         )
-        signed = {
-            "version": "v3",
-            "digest_algorithms": [self._digest_algorithm],
-            "encap_content_info": {"content_type": "tst_info", "content": core.ParsableOctetString(content)},
-            "signer_infos": [_settled(signer)],
-        }
-        if with_certificates:
-            signed["certificates"] = [self.tsa_cert, *self.certs_to_embed]
-        return cms.ContentInfo({"content_type": "signed_data", "content": _settled(cms.SignedData(signed))})
+        return _sequence(cms.ContentType("signed_data").dump(), _context_0(signed))
 
 
-def _settled(value: Any) -> Any:
-    """The same as if it had been read: asn1crypto encodes what was built in memory anew at every touch."""
-    return type(value).load(value.dump())
+# Put together piece by piece: what asn1crypto has encoded with a length that ends in 0x80 it takes for one of
+# indefinite length, and encodes anew at every level above it: half a second instead of two milliseconds for some.
+
+
+def _sequence(*parts: bytes) -> bytes:
+    return bytes(emit(0, 1, 16, b"".join(parts)))
+
+
+def _set(content: bytes) -> bytes:
+    return bytes(emit(0, 1, 17, content))
+
+
+def _context_0(content: bytes) -> bytes:
+    return bytes(emit(2, 1, 0, content))
 
 
 class _Status(RevocationInfoInterface):
@@ -172,8 +174,8 @@ class Authority:
             parsed = tsp.TimeStampReq.load(request, strict=True)
             parsed.native  # noqa: B018 - asn1crypto parses when asked
         except (ValueError, TypeError):
-            return bytes(_refusal("bad_data_format").dump())
-        return bytes(self._tsa.request_tsa_response(parsed).dump())
+            return _refusal("bad_data_format")
+        return self._tsa.request_tsa_response(parsed)
 
     def status(self, request: bytes) -> bytes:
         try:
@@ -204,8 +206,8 @@ class Authority:
         return choose_signed_digest("sha256", self._certificates[label].public_key)
 
 
-def _attribute(kind: str, value: Any) -> cms.CMSAttribute:
-    return cms.CMSAttribute({"type": kind, "values": [value]})
+def _attribute(kind: str, value: Any) -> bytes:
+    return bytes(cms.CMSAttribute({"type": kind, "values": [value]}).dump())
 
 
 class _Refusal(core.Sequence):  # type: ignore[misc]
@@ -214,8 +216,9 @@ class _Refusal(core.Sequence):  # type: ignore[misc]
     _fields: ClassVar = [("status", tsp.PKIStatusInfo)]
 
 
-def _refusal(reason: str) -> _Refusal:
-    return _Refusal({"status": {"status": "rejection", "fail_info": tsp.PKIFailureInfo({reason})}})
+def _refusal(reason: str) -> bytes:
+    status = {"status": "rejection", "fail_info": tsp.PKIFailureInfo({reason})}
+    return bytes(_Refusal({"status": status}).dump())
 
 
 class _Handler(BaseHTTPRequestHandler):
