@@ -15,6 +15,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from signing.objects import look_up
 from signing.outline import outline
 from signing.parsing import names_in
+from signing.xrefs import listed
 
 __all__ = ["unsettled"]
 
@@ -41,16 +42,16 @@ def unsettled(reader: PdfFileReader) -> list[tuple[str, str]]:
 def _dictionaries(reader: PdfFileReader) -> Iterator[Any]:
     """Every dictionary of the newest revision that may tell, in it or in arrays and dictionaries there."""
     objects: list[Any] = []
-    passed_over: list[generic.Reference] = []
-    for reference, place in _places(reader):
-        seen = outline(reader, reference, place)
+    passed_over: list[tuple[int, int]] = []
+    for key, place in _places(reader):
+        seen = outline(reader, key, place)
         if seen is not None and seen.names.isdisjoint(_TELLING_AS_WRITTEN):
-            passed_over.append(reference)
+            passed_over.append(key)
         else:
-            objects.append(reference.get_object())
+            objects.append(generic.Reference(*key, reader).get_object())
     everywhere = any(isinstance(item, generic.NameObject) for item in objects)
     if everywhere:
-        objects.extend(reference.get_object() for reference in passed_over)
+        objects.extend(generic.Reference(*key, reader).get_object() for key in passed_over)
     for top in objects:
         names = names_in(top)
         if names is not None and not everywhere and names.isdisjoint(_TELLING):
@@ -65,18 +66,15 @@ def _dictionaries(reader: PdfFileReader) -> Iterator[Any]:
                 waiting.extend(item.raw_get(index) for index in range(len(item)))
 
 
-def _places(reader: PdfFileReader) -> Iterator[tuple[generic.Reference, Any]]:
-    """Every object of the newest revision, and where it is."""
-    numbers = {
-        (item.idnum, item.generation): item
-        for revision in range(reader.xrefs.total_revisions)
-        for item in reader.xrefs.explicit_refs_in_revision(revision)
-    }
-    containers = reader.xrefs.xref_stream_refs
-    for reference in numbers.values():
-        place = reader.xrefs[reference]
-        if reference not in containers and place is not None:  # None: freed since
-            yield reference, place
+def _places(reader: PdfFileReader) -> Iterator[tuple[tuple[int, int], Any]]:
+    """Number and generation of every object of the newest revision, and where it is."""
+    places: dict[tuple[int, int], Any] = {}
+    for revision in range(reader.xrefs.total_revisions):
+        places |= listed(reader, revision)
+    containers = {(item.idnum, item.generation) for item in reader.xrefs.xref_stream_refs}
+    for key, place in places.items():
+        if key not in containers and place is not None:  # None: freed since
+            yield key, place
 
 
 def _findings(node: Any) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from pyhanko.pdf_utils.xref import read_object_header
 from signing.model import Modification
 from signing.objects import form_fields, look_up, references, write, written
 from signing.outline import references_of
+from signing.xrefs import listed
 
 __all__ = ["Survey", "review_step"]
 
@@ -123,14 +124,12 @@ class Survey:
         self._mentions: list[tuple[tuple[int, int], list[tuple[int, int]]]] = []
         for number in range(reader.xrefs.total_revisions):
             resolver = reader.get_historical_resolver(number)
-            touched = {
-                (item.idnum, item.generation): item for item in reader.xrefs.explicit_refs_in_revision(number)
-            }
+            touched = listed(reader, number)
             late = {key[0] for key in touched if key in mentioned and key not in known}
             if late and number > first:
                 self.filled[number] = late
-            for key, item in touched.items():
-                found = references_of(reader, item, number)
+            for key, place in touched.items():
+                found = references_of(reader, key, place, number)
                 self._mentions.append((key, found))
                 mentioned.update(found)
             mentioned.update(references(resolver.trailer_view))

@@ -14,6 +14,8 @@ from pyhanko.pdf_utils.decode_limits import (
 )
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from signing.xrefs import listed
+
 __all__ = ["LimitExceeded", "Limits"]
 
 _MIB: Final = 1024 * 1024
@@ -60,7 +62,7 @@ class Limits:
             raise LimitExceeded("revisions")
         objects = 0
         for number in range(total):
-            objects += len(reader.xrefs.explicit_refs_in_revision(number))
+            objects += len(listed(reader, number))
             if objects > self.objects:
                 raise LimitExceeded("objects")
         for pages, _ in enumerate(_page_tree(reader), 1):

@@ -54,25 +54,26 @@ class Outline:
     names: frozenset[bytes]
 
 
-def outline(reader: PdfFileReader, reference: generic.Reference, place: Any) -> Outline | None:
-    """Of the object that is at that place of the file (not encrypted); None where it has to be read."""
+def outline(reader: PdfFileReader, key: tuple[int, int], place: Any) -> Outline | None:
+    """Of the object of that number and generation, at that place of the file (not encrypted); None where it has to be
+    read.
+    """
     if not isinstance(place, int):
         return None
-    kept: dict[tuple[int, int, int], Outline | None] = vars(reader).setdefault(_OUTLINES, {})
-    key = place, reference.idnum, reference.generation
-    if key not in kept:
-        kept[key] = _outline(reader.stream, reference, place)
-    return kept[key]
+    kept: dict[tuple[int, tuple[int, int]], Outline | None] = vars(reader).setdefault(_OUTLINES, {})
+    if (place, key) not in kept:
+        kept[place, key] = _outline(reader.stream, key, place)
+    return kept[place, key]
 
 
 def references_of(
-    reader: PdfFileReader, reference: generic.Reference, revision: int
+    reader: PdfFileReader, key: tuple[int, int], place: Any, revision: int
 ) -> list[tuple[int, int]]:
-    """Number and generation of each reference in an object as the revision has it, none followed."""
-    place = reader.xrefs.get_historical_ref(reference, revision)
-    found = outline(reader, reference, place)
+    """Number and generation of each reference in an object as the revision has it, at that place, none followed."""
+    found = outline(reader, key, place)
     if found is not None:
         return found.references
+    reference = generic.Reference(*key, reader)
     # The newest of each is read once for all who look at it; a resolver would make a copy of its own.
     newest = reader.xrefs.get_last_change(reference) == revision
     read = reader.get_object(reference) if newest else reader.get_object(reference, revision)
@@ -80,14 +81,14 @@ def references_of(
     return list(references(read)) if noted is None else noted
 
 
-def _outline(stream: Any, reference: generic.Reference, place: int) -> Outline | None:
+def _outline(stream: Any, key: tuple[int, int], place: int) -> Outline | None:
     stream.seek(place)
     found_in = memory(stream)
     if found_in is None:
         return None
     document, base = found_in
     header = OBJECT_HEADER.match(document, place - base)
-    if header is None or (int(header[1]), int(header[2])) != (reference.idnum, reference.generation):
+    if header is None or (int(header[1]), int(header[2])) != key:
         return None
     found = _DICTIONARY.match(document, header.end())
     if found is None:

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import re
 from binascii import unhexlify
-from collections.abc import Iterator
 from io import BytesIO
 from typing import IO, Any, Final
 
 from pyhanko.pdf_utils import generic, xref
-from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.misc import PdfReadError
 
-from signing.kept import Kept
 from signing.parts import PartsFile
 
 __all__ = ["OBJECT_HEADER", "install", "memory", "names_in", "references_in"]
@@ -52,17 +49,12 @@ _END_OF_STREAM: Final = re.compile(rb"[ \n\r\t\f\0]*endstream")
 _DIGITS: Final = re.compile(rb"[0-9A-Fa-f]*\Z")
 _CHUNK: Final = 16_384
 _ENDS: Final = (b"%%EOF", b"%%EOF\n", b"%%EOF\r\n", b"%%EOF\r")
-_TABLES: Final = 64
-_TABLES_BYTES: Final = 256 * 1024
 _SEEN: Final = "_seen_when_read"
 
 _read_object: Final = generic.read_object
 _read_hex_string: Final = generic.read_hex_string_from_stream
 _read_object_header: Final[Any] = xref._read_object_header
-_parse_xref_stream: Final[Any] = xref.parse_xref_stream
 _keys: Final[dict[bytes, Any]] = {}
-_tables: Final[Kept[tuple[bytes, tuple[int, ...], tuple[int, ...]], list[Any]]] = Kept(_TABLES, _TABLES_BYTES)
-"""Cross-reference streams by their bytes, which say nothing but where objects are; larger ones are read anew."""
 
 
 class _Unusual(Exception):
@@ -313,109 +305,8 @@ def _object_header(stream: IO[bytes], strict: bool) -> tuple[int, int]:
     return header
 
 
-def _xref_entries(xref_stream: Any, strict: bool = True) -> Iterator[Any]:
-    """The entries of a cross-reference stream (ISO 32000-1 7.5.8): each field of a row sliced out of it."""
-    entries = _plain_entries(xref_stream)
-    # A document is opened again for each step, and most of its tables are those that it had before.
-    return _parse_xref_stream(xref_stream, strict) if entries is None else iter(entries)
-
-
-def _plain_entries(xref_stream: Any) -> list[Any] | None:
-    widths = _sizes(xref_stream.get("/W"))
-    pairs = _sizes(xref_stream.get("/Index", [0, xref_stream.get("/Size")]))
-    if widths is None or pairs is None or len(widths) != 3 or not all(0 < width < 8 for width in widths[::2]):
-        return None
-    if not 0 < widths[1] <= 8 or len(pairs) % 2:
-        return None
-    row = sum(widths)
-    data = xref_stream.read_data(
-        DecodePurpose.XREF_STREAM,
-        expected_size=xref._expected_xref_stream_size(pairs, widths),
-    )
-    if len(data) != row * sum(pairs[1::2]):
-        return None
-    key = bytes(data), tuple(widths), tuple(pairs)
-    found = _tables.get(key)
-    if found is None:
-        found = _rows(*key)
-        if found is not None:
-            _tables.put(key, found, len(data))
-    return found
-
-
-def _rows(data: bytes, widths: tuple[int, ...], pairs: tuple[int, ...]) -> list[Any] | None:
-    row, second, third = sum(widths), widths[0], widths[0] + widths[1]
-    found, at, last = [], 0, 0
-    number = int.from_bytes
-    for start, size in zip(pairs[::2], pairs[1::2], strict=True):
-        if start < last:
-            return None
-        last = start + size
-        for idnum in range(start, last):
-            kind = number(data[at : at + second], "big")
-            middle = number(data[at + second : at + third], "big")
-            end = number(data[at + third : at + row], "big")
-            at += row
-            if middle >= 1 << 63:  # pyHanko reads eight bytes as a number with a sign
-                return None
-            if kind == 1:
-                found.append(xref.XRefEntry(xref.XRefType.STANDARD, middle, idnum, end))
-            elif kind == 2:
-                place = xref.ObjStreamRef(middle, end)
-                found.append(xref.XRefEntry(xref.XRefType.IN_OBJ_STREAM, place, idnum))
-            elif kind == 0:
-                found.append(xref.XRefEntry(xref.XRefType.FREE, None, idnum, end))
-    return found
-
-
-def _sizes(values: Any) -> list[int] | None:
-    """Plain numbers, none below 0; None for anything else."""
-    if not isinstance(values, list):
-        return None
-    numbers = [value for value in values if isinstance(value, int) and value >= 0]
-    return numbers if len(numbers) == len(values) else None
-
-
-_ABSENT: Final = object()
-
-
-def _place(section: Any, idnum: int, generation: int) -> Any:
-    """Where a section of cross-references has an object, None where it frees it: pyHanko's, without its exceptions."""
-    while True:
-        if generation == 0 and (compressed := section.xrefs_in_objstm.get(idnum)) is not None:
-            return compressed
-        if (standard := section.standard_xrefs.get(idnum)) is not None:
-            return standard[1] if standard[0] == generation else _ABSENT
-        freed = section.freed.get(idnum)
-        if freed is not None and generation == freed - 1:
-            return None
-        if section.hybrid is None:
-            return _ABSENT
-        section = section.hybrid.xref_data
-
-
-def _historical_place(self: Any, ref: Any, revision: int) -> Any:
-    idnum, generation = ref.idnum, ref.generation
-    for section in reversed(self._xref_sections[: revision + 1]):
-        found = _place(section.xref_data, idnum, generation)
-        if found is not _ABSENT:
-            return found
-    return None
-
-
-def _last_change(self: Any, ref: Any) -> int:
-    idnum, generation = ref.idnum, ref.generation
-    for number in range(len(self._xref_sections) - 1, -1, -1):
-        if _place(self._xref_sections[number].xref_data, idnum, generation) is not _ABSENT:
-            return number
-    raise KeyError(ref)
-
-
 def install() -> None:
     """Let pyHanko use these readers."""
-    cache: Any = xref.XRefCache
-    cache.get_historical_ref, cache.get_last_change = _historical_place, _last_change
-    xref.parse_xref_stream = _xref_entries
     xref._read_object_header = _object_header
     generic.read_object = _object
     generic.read_hex_string_from_stream = _hex_string

@@ -18,17 +18,19 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, SuspiciousModification
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 
-from signing import parsing
+from signing import parsing, xrefs
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
 from signing.parts import Buffer, Parts, PartsFile, parts_of
 from signing.plain import field_signed_in
+from signing.xrefs import listed
 
 __all__ = ["revisions"]
 
 _WHITESPACE: Final = b"\0\t\n\f\r "
 
 parsing.install()
+xrefs.install()
 # pyHanko follows references by recursion, as along a long document's bookmarks; what is deeper still gets a verdict.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
 
@@ -105,17 +107,18 @@ class AnewWriter(RevisionWriter):
     def _untouched(self) -> Iterator[tuple[tuple[int, int], bytes]]:
         """Generation, number and bytes of each object that is carried over; others are put among those to write."""
         xrefs, document = self.prev.xrefs, self.prev.stream.getvalue()
+        newest: dict[tuple[int, int], Any] = {}
         places: dict[tuple[int, int], int] = {}
         containers = {(item.generation, item.idnum) for item in xrefs.xref_stream_refs}
         compressed = []
         for revision in range(xrefs.total_revisions):
-            for item in xrefs.explicit_refs_in_revision(revision):
-                place = xrefs[item]
-                if isinstance(place, int):
-                    places[item.generation, item.idnum] = place
-                elif place is not None:
-                    compressed.append(item)
-                    containers.add((0, place.obj_stream_id))
+            newest |= listed(self.prev, revision)
+        for (idnum, generation), place in newest.items():
+            if isinstance(place, int):
+                places[generation, idnum] = place
+            elif place is not None:
+                compressed.append(generic.Reference(idnum, generation, self.prev))
+                containers.add((0, place.obj_stream_id))
         starts = [xrefs.get_startxref_for_revision(number) for number in range(xrefs.total_revisions)]
         bounds = sorted({*places.values(), *starts, len(document)})
         for key in containers:

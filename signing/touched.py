@@ -10,6 +10,7 @@ from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 
 from signing.model import Modification
 from signing.objects import pages, write, written
+from signing.xrefs import listed
 
 __all__ = ["describe"]
 
@@ -19,10 +20,7 @@ def describe(
 ) -> Iterator[Modification]:
     """What the revision touched, for people and machines."""
     try:
-        touched = {
-            (reference.idnum, reference.generation)
-            for reference in reader.xrefs.explicit_refs_in_revision(revision)
-        }
+        touched = set(listed(reader, revision))
         old_pages, new_pages = [node for node, _ in pages(old.root)], [node for node, _ in pages(new.root)]
         if len(new_pages) > len(old_pages):
             yield Modification("page-added", "Det er lagt til sider.", False, after, page=len(old_pages) + 1)

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.misc import PdfReadError, PdfStreamError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from signing import parsing
+from signing import parsing, xrefs
 from signing.objects import references, write
 from signing.outline import outline
+from signing.xrefs import listed
 
 _HANDLER = PdfFileReader.__new__(PdfFileReader)
 _HANDLER.strict = True
@@ -131,7 +132,7 @@ def test_an_outline_is_what_reading_finds(body: bytes) -> None:
     data = b"7 0 obj\n<<" + body + b"\n>>\nendobj\n"
     reader = PdfFileReader.__new__(PdfFileReader)
     reader.stream, reader.strict = BytesIO(data), True
-    found = outline(reader, generic.Reference(7, 0, reader), 0)
+    found = outline(reader, (7, 0), 0)
     stream = BytesIO(data)
     stream.seek(data.index(b"<<"))
     if found is not None:
@@ -153,11 +154,11 @@ def test_most_of_a_tagged_document_is_outlined() -> None:
     data = b"7 0 obj\n<<\n/Type /StructElem\n/S /P\n/P 337 0 R\n/Pg 325 0 R\n/K [ 4 312 0 R ]\n>>\nendobj\n"
     reader = PdfFileReader.__new__(PdfFileReader)
     reader.stream = BytesIO(data)
-    found = outline(reader, generic.Reference(7, 0, reader), 0)
+    found = outline(reader, (7, 0), 0)
     assert found is not None
     assert found.references == [(337, 0), (325, 0), (312, 0)]
-    assert outline(reader, generic.Reference(8, 0, reader), 0) is None
-    assert outline(reader, generic.Reference(7, 0, reader), None) is None
+    assert outline(reader, (8, 0), 0) is None
+    assert outline(reader, (7, 0), None) is None
 
 
 _HEX = st.sampled_from(
@@ -203,10 +204,65 @@ def test_cross_references_are_the_same(widths: list[int], pairs: list[int], data
     numbers = [generic.ArrayObject(map(generic.NumberObject, each)) for each in (widths, pairs)]
     table = generic.StreamObject(dict(zip(["/W", "/Index"], numbers, strict=True)), stream_data=data)
 
-    def read(entries: Callable[[Any, bool], Any]) -> object:
+    def read(entries: Callable[[Any, bool], Any], process: Callable[[Any, Any, bool], Any]) -> object:
+        section = xref.XRefSectionData()
         try:
-            return list(entries(table, True))
+            process(section, entries(table, True), True)
         except (PdfReadError, AssertionError, ValueError, TypeError) as error:
             return type(error)
+        return vars(section)
 
-    assert read(parsing._xref_entries) == read(parsing._parse_xref_stream)
+    expected = read(xrefs._parse_xref_stream, xrefs._process_entries)
+    for _ in range(2):  # read, and kept
+        assert read(xrefs._xref_entries, xrefs._processed) == expected
+
+
+_ENTRIES = st.lists(
+    st.builds(
+        xref.XRefEntry,
+        st.just(xref.XRefType.STANDARD),
+        st.integers(0, 99),
+        st.integers(1, 4),
+        st.integers(0, 2),
+    )
+    | st.builds(xref.XRefEntry, st.just(xref.XRefType.FREE), st.none(), st.integers(1, 4), st.integers(0, 2))
+    | st.builds(
+        xref.XRefEntry,
+        st.just(xref.XRefType.IN_OBJ_STREAM),
+        st.builds(xref.ObjStreamRef, st.integers(1, 9), st.integers(0, 9)),
+        st.integers(1, 4),
+    ),
+    max_size=6,
+)
+
+
+@given(st.lists(st.tuples(_ENTRIES, st.none() | _ENTRIES), min_size=1, max_size=4))
+def test_what_a_revision_lists_is_where_pyhanko_finds_it(revisions: list[tuple[Any, Any]]) -> None:
+    sections = []
+    for entries, hybrid in revisions:
+        data = xref.XRefSectionData()
+        data.process_entries(iter(entries), True)
+        if hybrid is not None:
+            data.process_hybrid_entries(iter(hybrid), _meta(), True)
+        sections.append(xref.XRefSection(_meta(), data))
+    reader = PdfFileReader.__new__(PdfFileReader)
+    reader.xrefs = xref.XRefCache(reader, sections)
+    for number in range(len(sections)):
+        references = reader.xrefs.explicit_refs_in_revision(number)
+        assert listed(reader, number) == {
+            (each.idnum, each.generation): _place_by_pyhanko(sections[: number + 1], each)
+            for each in references
+        }
+
+
+def _meta() -> xref.XRefSectionMetaInfo:
+    return xref.XRefSectionMetaInfo(xref.XRefSectionType.STREAM, 10, 0, 0, 0, None)
+
+
+def _place_by_pyhanko(sections: list[xref.XRefSection], reference: generic.Reference) -> Any:
+    for section in reversed(sections):
+        try:
+            return section.xref_data.try_resolve(reference)
+        except KeyError:
+            continue
+    return None
