@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +79,10 @@ class Font:
         text = unicodedata.normalize("NFC", text)
         if not text:
             return []
-        buffer = uharfbuzz.Buffer()
-        buffer.add_str(text)
-        buffer.guess_segment_properties()
-        buffer.direction = "ltr"
-        uharfbuzz.shape(self._font, buffer, _FEATURES)
-        starts = [info.cluster for info in buffer.glyph_infos]
+        buffer = self._shaped(text)
+        starts = Counter(info.cluster for info in buffer.glyph_infos)
+        # Where a glyph's part of the text ends: at the next that begins.
+        ends = dict(pairwise([*sorted(starts), len(text)]))
         placed = zip(buffer.glyph_infos, buffer.glyph_positions or [], strict=True)
         return [
             Glyph(
@@ -91,17 +91,23 @@ class Font:
                 advance=position.x_advance * self._scale,
                 shift=position.x_offset * self._scale,
                 rise=position.y_offset * self._scale,
-                text=self._letters(text, info, starts),
+                text=self._letters(text[info.cluster : ends[info.cluster]], info, starts[info.cluster]),
             )
             for info, position in placed
         ]
 
-    def _letters(self, text: str, info: Any, starts: list[int]) -> str:
+    def _shaped(self, text: str) -> Any:
+        buffer = uharfbuzz.Buffer()
+        buffer.add_str(text)
+        buffer.guess_segment_properties()
+        buffer.direction = "ltr"
+        uharfbuzz.shape(self._font, buffer, _FEATURES)
+        return buffer
+
+    def _letters(self, cluster: str, info: Any, glyphs: int) -> str:
         """The part of the text a glyph stands for. A letter and its mark may be two glyphs of one cluster."""
-        end = min((start for start in starts if start > info.cluster), default=len(text))
-        cluster = text[info.cluster : end]
         if info.codepoint != 0:
-            if starts.count(info.cluster) == 1:
+            if glyphs == 1:
                 return cluster
             for letter in cluster:
                 if self._font.get_nominal_glyph(ord(letter)) == info.codepoint:
@@ -112,8 +118,10 @@ class Font:
         )
 
     def width(self, text: str) -> float:
-        """Width of a line of text, in em."""
-        return sum(glyph.advance for glyph in self.shape(text)) / 1000
+        """Width of a line of text, in em; of a character that the font lacks, that of its blank."""
+        text = unicodedata.normalize("NFC", text)
+        positions = self._shaped(text).glyph_positions if text else ()
+        return float(sum(position.x_advance for position in positions) * self._scale / 1000)
 
     def embed(self, writer: BasePdfFileWriter, used: Sequence[Glyph]) -> generic.IndirectObject:
         """Add a subset with the glyphs used to the PDF (ISO 32000-1 9.7); the reference to its Type 0 font."""

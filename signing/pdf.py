@@ -163,7 +163,8 @@ def readable() -> Iterator[None]:
     """Turns the many errors a damaged PDF gives into `RevisionBroken`."""
     try:
         yield
-    # pyHanko documents PdfError, yet damaged files also give KeyError, ValueError, IndexError and AssertionError.
+    # pyHanko documents PdfError, yet damaged files also give KeyError, ValueError and others, and
+    # decimal.InvalidOperation of what begins like a number.
     except (
         PdfError,
         KeyError,
@@ -174,7 +175,7 @@ def readable() -> Iterator[None]:
         AssertionError,
         RecursionError,
         NotImplementedError,
-        OverflowError,
+        ArithmeticError,
     ) as error:
         raise RevisionBroken(
             f"the file cannot be read as a PDF ({type(error).__name__})",

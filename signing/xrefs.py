@@ -5,9 +5,10 @@ What is unusual is left to pyHanko's own functions, so what is accepted stays th
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
-from pyhanko.pdf_utils import xref
+from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.reader import PdfFileReader
 
@@ -20,6 +21,7 @@ _TABLES_BYTES: Final = 256 * 1024
 
 _parse_xref_stream: Final[Any] = xref.parse_xref_stream
 _process_entries: Final[Any] = xref.XRefSectionData.process_entries
+_read_stream_object: Final[Any] = xref.XRefBuilder._read_xref_stream_object
 
 
 def listed(reader: PdfFileReader, revision: int) -> dict[tuple[int, int], Any]:
@@ -65,6 +67,24 @@ def _processed(self: Any, entries: Any, strict: bool) -> Any:
         entries.section = section
     vars(self).update(vars(entries.section))
     return None  # the highest number, which only tables are asked for
+
+
+def _stream_object(self: Any) -> tuple[generic.Reference, Any]:
+    """Reference and object of the cross-reference stream that begins here: pyHanko's, by the quick reader."""
+    stream = self.stream
+    start = stream.tell()
+    number, generation = xref.read_object_header(stream, strict=self.strict)
+    reference = generic.Reference(number, generation, self.handler)
+    opening = stream.read(2)
+    stream.seek(-len(opening), os.SEEK_CUR)
+    if opening != b"<<":
+        stream.seek(start)
+        found: tuple[generic.Reference, Any] = _read_stream_object(self)
+        return found
+    table: Any = generic.read_object(stream, reference)
+    table.container_ref = reference
+    assert table.raw_get("/Type") == "/XRef"  # as pyHanko's, whose callers know the error
+    return reference, table
 
 
 def _plain_entries(xref_stream: Any) -> _Rows | None:
@@ -168,3 +188,5 @@ def install() -> None:
     xref.parse_xref_stream = _xref_entries
     section: Any = xref.XRefSectionData
     section.process_entries = _processed
+    builder: Any = xref.XRefBuilder
+    builder._read_xref_stream_object = _stream_object

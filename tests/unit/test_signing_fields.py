@@ -164,7 +164,12 @@ def test_document_without_tags() -> None:
     assert [float(n) for n in _widgets(placed)["one"]["/Rect"]] == [50, 672, 170, 712]
 
 
-@pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"hello", bytes(2000)])
+_NO_NUMBER = (
+    b"%PDF-1.7\nxref\n0 1\n0000000000 65535 f \ntrailer\n<</Size 2-1.5 /Root 1 0 R>>\nstartxref\n9\n%%EOF\n"
+)
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"hello", bytes(2000), _NO_NUMBER])
 def test_no_pdf(content: bytes) -> None:
     with pytest.raises(RevisionBroken):
         place_fields(content, PLACES)

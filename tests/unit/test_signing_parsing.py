@@ -128,6 +128,7 @@ _PARTS = st.sampled_from(
 @example(b"/A 1 0 R /B [ 2 0 R 3 4 0 R ] /C1 /B /K<41>")
 @example(b"/A /B /A 1 0 R")
 @example(b"/A 12 0 R/B/A")
+@example(b"/A 2-1.5")
 def test_an_outline_is_what_reading_finds(body: bytes) -> None:
     data = b"7 0 obj\n<<" + body + b"\n>>\nendobj\n"
     reader = PdfFileReader.__new__(PdfFileReader)
@@ -143,7 +144,7 @@ def test_an_outline_is_what_reading_finds(body: bytes) -> None:
     stream.seek(data.index(b"<<"))
     try:
         noted = _ours(stream)
-    except (PdfReadError, PdfStreamError, ValueError):
+    except (PdfReadError, PdfStreamError, ValueError, ArithmeticError):
         return
     if parsing.names_in(noted) is not None:
         assert parsing.names_in(noted) == _names(noted)
