@@ -1,4 +1,4 @@
-"""What is kept: so many items and bytes, the least recently used going first; or while one document is looked at."""
+"""What is kept: so many items and bytes, the least recently used going first; or while one document is worked on."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ _of_document: Final[ContextVar[dict[Any, Any] | None]] = ContextVar("signing_of_
 
 @contextmanager
 def one_document() -> Iterator[None]:
-    """While this lasts, `of_document` keeps what is put in it. Within another one, it is that one."""
+    """While this lasts, `of_document` keeps what is put in it. Within another one, it is that one.
+
+    Who signs, augments and validates one agreement's documents in a row may put it around all of that.
+    """
     if _of_document.get() is not None:
         yield
         return
