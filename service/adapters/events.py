@@ -176,8 +176,8 @@ def _send(
     channel = connection.default_channel
     _forget_lost_binding(channel)
     # Each time, since a queue may be deleted and a broker may come back empty: without a binding the broker
-    # takes the event and throws it away.
-    queue(channel).declare()
+    # takes the event and throws it away. What it says against it comes in place of the event's confirmation.
+    queue(channel).declare(nowait=True)
     Producer(channel, queue.exchange, auto_declare=False).publish(
         body,
         routing_key=str(event["type"]),

@@ -20,7 +20,7 @@ from redis import Redis
 from service.adapters.broker import EmbeddedBroker
 from service.adapters.events import EventFile, EventPublisher
 from service.background import child_environment
-from service.errors import BrokerUnavailable
+from service.errors import BrokerUnavailable, ConfigurationError
 from service.transport import Broker, Tls
 from tests.rabbitmq import RabbitNode
 
@@ -155,6 +155,33 @@ def test_what_is_no_cloud_event_is_refused(broker_url: str, publisher: EventPubl
         with pytest.raises(ValueError, match=name):
             publisher.publish({k: v for k, v in event(1).items() if k != name})
     assert take(broker_url, "signert.events") == []
+
+
+@pytest.mark.broker
+def test_an_event_after_the_queue_is_deleted_finds_it_made_again(rabbitmq: RabbitNode) -> None:
+    with contextlib.closing(EventPublisher(Broker(rabbitmq.url))) as publisher:
+        publisher.publish(event(1))
+        for number, what in enumerate((Queue("signert.events"), Exchange("signert.events")), start=2):
+            with Connection(rabbitmq.url) as connection:
+                what(connection.default_channel).delete()
+            publisher.publish(event(number))
+            assert ids(take(rabbitmq.url, "signert.events"))[-1] == event(number)["id"]
+
+
+@pytest.mark.broker
+def test_a_queue_that_was_made_differently_is_told(rabbitmq: RabbitNode) -> None:
+    with Connection(rabbitmq.url) as connection:
+        other = Queue("signert.events", durable=True)(connection.default_channel)
+        other.delete()
+        other.queue_declare()
+        with contextlib.closing(EventPublisher(Broker(rabbitmq.url))) as publisher:
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match="refuses events") as caught:
+                    publisher.publish(event(1))
+                assert "signert.events was not made differently" in caught.value.remedy
+            other.delete()
+            publisher.publish(event(2))
+    assert ids(take(rabbitmq.url, "signert.events")) == [event(2)["id"]]
 
 
 class ValkeyServer:
