@@ -24,6 +24,7 @@ from pypdf.generic import (
 )
 
 from service.adapters.pdf import finish, missing_values, page_count, text
+from service.adapters.pdf.reader import Reader
 from service.domain.ports import Attachment
 from service.errors import NotArchivable, RenderFailed
 
@@ -422,6 +423,25 @@ def _with_a_later_revision(pdf: bytes) -> bytes:
     out = io.BytesIO()
     writer.write(out)
     assert len(reader.pages) == len(PdfReader(io.BytesIO(out.getvalue())).pages)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("after", [b" obj ", b"\tobj\r\n", b" obj\0", b" abc\n"])
+def test_headers_of_objects_are_read_as_pypdf_reads_them(after: bytes) -> None:
+    odd = OFFICE_PDF.replace(b" obj\n", (after + b"\n\n\n")[:5])
+    ours, theirs = Reader(odd), PdfReader(io.BytesIO(odd))
+    assert ours.xref == theirs.xref
+    assert len(ours.pages) == len(theirs.pages) == 4
+    for generation, found in ours.xref.items():
+        for idnum in found:
+            assert written(ours, idnum, generation) == written(theirs, idnum, generation)
+
+
+def written(reader: PdfReader, idnum: int, generation: int) -> bytes:
+    out = io.BytesIO()
+    item = reader.get_object(IndirectObject(idnum, generation, reader))
+    assert item is not None
+    item.write_to_stream(out)
     return out.getvalue()
 
 

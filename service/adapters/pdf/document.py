@@ -23,6 +23,8 @@ from pypdf.generic import (
     PdfObject,
 )
 
+from service.adapters.pdf.reader import Reader
+
 __all__ = ["Document"]
 
 _HEADER = (
@@ -41,7 +43,7 @@ class Document:
     """The objects of a PDF. Raises pypdf's and Python's own errors for what is no sound PDF."""
 
     def __init__(self, pdf: bytes) -> None:
-        self.reader = PdfReader(io.BytesIO(pdf))
+        self.reader = Reader(pdf)
         self._changed: dict[tuple[int, int], PdfObject] = {}
         self._as_written = _as_written(pdf, self.reader)
         numbers = {(idnum, generation) for generation, found in self.reader.xref.items() for idnum in found}

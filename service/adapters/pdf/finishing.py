@@ -8,7 +8,6 @@ associated files of ISO 19005-3 6.8. Content, structure and annotations are carr
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 from pypdf.generic import (
     ArrayObject,
@@ -33,6 +31,7 @@ from pypdf.generic import (
 from service.adapters.pdf.artifacts import mark_drawings
 from service.adapters.pdf.document import Document
 from service.adapters.pdf.fonts import check_embedded, check_glyphs, name_symbols
+from service.adapters.pdf.reader import Reader
 from service.adapters.pdf.text import text_of
 from service.domain.ports import Attachment, FinishedPdf
 from service.errors import NotArchivable, RenderFailed
@@ -108,7 +107,7 @@ def finish(
 def page_count(pdf: bytes) -> int:
     """Number of pages. Raises `RenderFailed` when the input is no PDF."""
     with _readable():
-        return len(PdfReader(io.BytesIO(pdf)).pages)
+        return len(Reader(pdf).pages)
 
 
 @contextmanager

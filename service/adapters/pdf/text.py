@@ -6,7 +6,6 @@ paragraph, and page headers, footers and numbers (artifacts, not in the tree) ar
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pypdf.errors import PyPdfError
 from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, NumberObject, PdfObject
 
 from service.adapters.pdf.content import Font, Piece, dictionary, marked_text
+from service.adapters.pdf.reader import Reader
 from service.errors import RenderFailed
 
 __all__ = ["INLINE", "Writer", "pieces_of_pages", "text", "text_of"]
@@ -45,7 +45,7 @@ def text(pdf: bytes) -> str:
     it replaces. Raises `RenderFailed` when the input is no PDF, or not tagged.
     """
     try:
-        return text_of(PdfReader(io.BytesIO(pdf)))
+        return text_of(Reader(pdf))
     except (PyPdfError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise RenderFailed(
             "The text of the PDF cannot be read", remedy="Convert the document again."
