@@ -21,6 +21,7 @@ _OPERATOR = re.compile(rb"[A-Za-z'\"][A-Za-z0-9*'\"]*")
 _PAINTING = frozenset({b"S", b"s", b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"})
 _REAL_CONTENT = frozenset({b"Tj", b"TJ", b"'", b'"', b"Do", b"BI", b"sh"})
 _NO_OPERATORS = frozenset({b"true", b"false", b"null"})
+_MAY_PAINT = re.compile(rb"(?<![^\s<>\[\]()/%])[SsfFBb](?![^\s<>\[\]()/%*])")
 _MARKS = frozenset({b"BDC", b"BMC", b"EMC"})
 _MARK = re.compile(rb"(?:B[DM]C|EMC)(?<![^\s>)\[\]]...)(?![^\s<>\[\]()/%])", re.DOTALL)
 _DOUBTFUL = re.compile(rb"<(?!</|/|[0-9A-Fa-f]*>)")
@@ -77,6 +78,8 @@ def _marks(content: bytes) -> Iterator[re.Match[bytes]]:
 
 def _end_of_drawing(content: bytes, begin: int, end: int) -> int:
     """Where the last operator ends, when something is painted there and nothing of it may be real; else 0."""
+    if not _MAY_PAINT.search(content, begin, end):
+        return 0  # as is the rule: nothing but white space and the name of the next mark
     last, painted = 0, False
     for token in _TOKEN.finditer(content, begin, end):
         operator = token[0]

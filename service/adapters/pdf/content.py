@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from binascii import unhexlify
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pypdf import PageObject
@@ -18,8 +19,8 @@ __all__ = ["Font", "Piece", "dictionary", "marked_text"]
 _NUMBER = rb"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})"
 _ENDS = rb"(?![A-Za-z0-9*])"
 _TOKEN = re.compile(
-    rb"""(?P<line>BT\s+(?P<x>NUMBER)\s+(?P<y>NUMBER)\s+Td\s*(?P<font>/[A-Za-z0-9+]{1,40})\s+(?P<size>NUMBER)\s+Tf\s*
-        (?:(?P<shown>\[[^\](]*\])\s*TJ|<(?P<shown_whole>[0-9A-Fa-f\s]*)>\s*Tj)ENDS)
+    rb"""(?P<line>(?P<kept>q\s+(?:NUMBER\s+){1,4}(?:rg|g)\s+)?BT\s+(?P<x>NUMBER)\s+(?P<y>NUMBER)\s+Td\s*(?P<font>/[A-Za-z0-9+]{1,40})\s+(?P<size>NUMBER)\s+Tf\s*
+        (?:(?P<shown>\[[^\](]*\])\s*TJ|<(?P<shown_whole>[0-9A-Fa-f\s]*)>\s*Tj)ENDS(?(kept)\s+ET\s+QENDS))
     |(?P<mark>(?P<tag>/[A-Za-z0-9\#]{1,99})(?:\s*<<\s*/MCID\s+(?P<mcid>[0-9]{1,9})\s*>>\s*BDC|\s+BMC)ENDS)
     |(?P<other>(?:[\s\d.+-]{0,99}(?:re|W\*?|n|rg|RG|g|G|w|J|j|m|l|h|f\*?|S|ET)ENDS)+)
     |(?P<array>\[[^\](]*\])
@@ -147,28 +148,25 @@ def marked_text(page: PageObject, fonts: dict[int, Font]) -> dict[int, list[Piec
     for match in _TOKEN.finditer(contents.get_data()):
         kind, token = match.lastgroup, match[0]
         if kind == "line":
-            reading.show_line(*match.group("x", "y", "font", "size", "shown", "shown_whole"))
+            reading.show_line(*match.group("kept", "x", "y", "font", "size", "shown", "shown_whole"))
             operands = []
         elif kind == "mark":
             tag, mcid = match.group("tag", "mcid")
-            properties = ["<<", "/MCID", float(mcid), ">>"] if mcid else []
-            reading.begin_mark([*operands, tag.decode("ascii"), *properties])
+            if operands:
+                properties = ["<<", "/MCID", float(mcid), ">>"] if mcid else []
+                reading.begin_mark([*operands, tag.decode("ascii"), *properties])
+            else:
+                reading.begin_plain_mark(tag, mcid)
             operands = []
         elif kind == "other":
             operands = []
         elif kind == "operator":
             reading.operate(token, operands)
             operands = []
-        elif kind == "number":
-            operands.append(float(token))
         elif kind == "array":
             operands.extend(_shown(token))
-        elif kind == "hex":
-            operands.append(_from_hex(token[1:-1]))
-        elif kind == "string":
-            operands.append(_unescape(token[1:-1]))
-        elif kind in {"name", "open", "close"}:
-            operands.append(token.decode("latin-1"))
+        elif kind in _OPERANDS:
+            operands.append(_OPERANDS[kind](token))
     return pieces
 
 
@@ -215,13 +213,24 @@ class _Reading:
         self.state.scale = 1.0
 
     def show_line(
-        self, x: bytes, y: bytes, font: bytes, size: bytes, shown: bytes | None, whole: bytes | None
+        self,
+        kept: bytes | None,
+        x: bytes,
+        y: bytes,
+        font: bytes,
+        size: bytes,
+        shown: bytes | None,
+        whole: bytes | None,
     ) -> None:
-        """BT, Td, Tf, and TJ (`shown`) or Tj (`whole`), in this order."""
-        self.begin_text([])
+        """BT, Td, Tf, and TJ (`shown`) or Tj (`whole`), in this order; between q and Q where there is `kept`."""
+        state = self.state
+        before = state.font, state.size
+        state.scale = 1.0
         self._to(float(x), float(y))
         self.choose_font([font.decode("ascii"), float(size)])
         self.show(_shown(shown) if shown is not None else [_from_hex(whole or b"")])
+        if kept is not None:
+            state.font, state.size = before
 
     def move(self, operands: list[object]) -> None:
         dx, dy = _numbers(operands)[-2:]
@@ -291,6 +300,12 @@ class _Reading:
     def next_line_and_show(self, operands: list[object]) -> None:
         self.next_line([])
         self.show([operand for operand in operands if isinstance(operand, bytes)])
+
+    def begin_plain_mark(self, tag: bytes, mcid: bytes | None) -> None:
+        """BMC, or BDC with nothing but an `/MCID`."""
+        outer = self.marks[-1] if self.marks else None
+        own = outer.mcid if outer is not None and tag != b"/Artifact" else None
+        self.marks.append(_Mark(int(mcid) if mcid else own, outer.replacement if outer is not None else None))
 
     def begin_mark(self, operands: list[object]) -> None:
         outer = self.marks[-1] if self.marks else _Mark(None)
@@ -403,6 +418,18 @@ def _text_string(content: bytes) -> str:
     return content.decode("latin-1")
 
 
+def _latin(token: bytes) -> str:
+    return token.decode("latin-1")
+
+
+_OPERANDS: Mapping[str | None, Callable[[bytes], object]] = {
+    "number": float,
+    "hex": lambda token: _from_hex(token[1:-1]),
+    "string": lambda token: _unescape(token[1:-1]),
+    "name": _latin,
+    "open": _latin,
+    "close": _latin,
+}
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b""}
 
 
