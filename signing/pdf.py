@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from io import BytesIO
+from itertools import pairwise
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
@@ -18,7 +18,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, SuspiciousModification
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 
-from signing import parsing
+from signing import parsing, tables
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
 from signing.parts import Buffer, Parts, PartsFile, parts_of
@@ -29,6 +29,7 @@ __all__ = ["revisions"]
 _WHITESPACE: Final = b"\0\t\n\f\r "
 
 parsing.install()
+tables.install()
 # pyHanko follows references by recursion, as along a long document's bookmarks; what is deeper still gets a verdict.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 8_000))
 
@@ -108,16 +109,20 @@ class AnewWriter(RevisionWriter):
         places: dict[tuple[int, int], int] = {}
         containers = {(item.generation, item.idnum) for item in xrefs.xref_stream_refs}
         compressed = []
-        for revision in range(xrefs.total_revisions):
-            for item in xrefs.explicit_refs_in_revision(revision):
-                place = xrefs[item]
-                if isinstance(place, int):
-                    places[item.generation, item.idnum] = place
-                elif place is not None:
-                    compressed.append(item)
-                    containers.add((0, place.obj_stream_id))
+        plain = tables.places_in_table(xrefs)
+        if plain is not None:
+            places = plain
+        else:
+            for revision in range(xrefs.total_revisions):
+                for item in xrefs.explicit_refs_in_revision(revision):
+                    place = xrefs[item]
+                    if isinstance(place, int):
+                        places[item.generation, item.idnum] = place
+                    elif place is not None:
+                        compressed.append(item)
+                        containers.add((0, place.obj_stream_id))
         starts = [xrefs.get_startxref_for_revision(number) for number in range(xrefs.total_revisions)]
-        bounds = sorted({*places.values(), *starts, len(document)})
+        ends = dict(pairwise(sorted({*places.values(), *starts, len(document)})))
         for key in containers:
             places.pop(key, None)
             self.objects.pop(key, None)
@@ -126,7 +131,7 @@ class AnewWriter(RevisionWriter):
         for (generation, idnum), place in places.items():
             if (generation, idnum) in self.objects:
                 continue
-            written = document[place : bounds[bisect_right(bounds, place)]].rstrip(_WHITESPACE)
+            written = document[place : ends.get(place)].rstrip(_WHITESPACE)
             if written.startswith(b"%d %d obj" % (idnum, generation)) and written.endswith(b"endobj"):
                 yield (generation, idnum), written + b"\n"
             else:
