@@ -16,7 +16,7 @@ __all__ = ["Font", "Piece", "dictionary", "marked_text"]
 # What LibreOffice writes over and over is read in one go, each the same as its tokens one by one: a line of text, the
 # beginning of a marked sequence, and operators that say nothing of text. What is repeated has bounds, so that a long
 # row of numbers is not read again from each of them.
-_NUMBER = rb"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})"
+_NUMBER = rb"[+-]?(?:\d{1,9}\.?\d{0,20}|\.\d{1,20})"
 _ENDS = rb"(?![A-Za-z0-9*])"
 _TOKEN = re.compile(
     rb"""(?P<line>(?P<kept>q\s+(?:NUMBER\s+){1,4}(?:rg|g)\s+)?BT\s+(?P<x>NUMBER)\s+(?P<y>NUMBER)\s+Td\s*(?P<font>/[A-Za-z0-9+]{1,40})\s+(?P<size>NUMBER)\s+Tf\s*
