@@ -21,10 +21,11 @@ from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 from signing import parsing, tables
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
+from signing.objects import pages
 from signing.parts import Buffer, Parts, PartsFile, parts_of
 from signing.plain import field_signed_in
 
-__all__ = ["revisions"]
+__all__ = ["page_count", "revisions"]
 
 _WHITESPACE: Final = b"\0\t\n\f\r "
 
@@ -209,6 +210,13 @@ def revisions(document: bytes) -> tuple[Revision, ...]:
             digest = hashlib.sha256(memoryview(document)[:length]).hexdigest()
             found.append(Revision(number, length, digest))
         return tuple(found)
+
+
+def page_count(document: bytes) -> int:
+    """Number of pages as of the last revision. Raises `RevisionBroken` for bytes that are not a sound PDF."""
+    reader = open_reader(document)
+    with closing(reader.stream), readable():
+        return sum(1 for _ in pages(reader.root))
 
 
 def end_of_revision(document: bytes, reader: PdfFileReader, number: int) -> int:

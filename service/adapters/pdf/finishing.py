@@ -31,7 +31,6 @@ from pypdf.generic import (
 from service.adapters.pdf.artifacts import mark_drawings
 from service.adapters.pdf.document import Document
 from service.adapters.pdf.fonts import check_embedded, check_glyphs, name_symbols
-from service.adapters.pdf.reader import Reader
 from service.adapters.pdf.text import text_of
 from service.domain.ports import Attachment, FinishedPdf
 from service.errors import NotArchivable, RenderFailed
@@ -102,12 +101,6 @@ def finish(
         _set_metadata(document, facts, part=3 if attachments else 2)
         pdf = document.write(_information(facts))
         return FinishedPdf(pdf, text_of(document.reader, document.as_written))
-
-
-def page_count(pdf: bytes) -> int:
-    """Number of pages. Raises `RenderFailed` when the input is no PDF."""
-    with _readable():
-        return len(Reader(pdf).pages)
 
 
 @contextmanager
