@@ -43,7 +43,7 @@ def watched(services: Services, spans: Spans) -> Iterator[tuple[Services, Counti
     office = mock.Mock(wraps=tools.office)
     office.to_pdf = spans.wrapped("LibreOffice", tools.office.to_pdf)
     pdf = mock.Mock(wraps=tools.pdf)
-    for name in ("finish", "text", "missing_values", "page_count"):
+    for name in ("finish", "text", "missing_values"):
         setattr(pdf, name, spans.wrapped(f"pdf {name}", getattr(tools.pdf, name)))
     typesetting = Typesetting(spans.wrapped("docx fill", tools.fill), tools.own_text, office, pdf)
     observed = replace(

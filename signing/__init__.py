@@ -79,7 +79,7 @@ from signing.model import (
 )
 from signing.outside import signer_of
 from signing.parts import Parts
-from signing.pdf import revisions
+from signing.pdf import page_count, revisions
 from signing.prepare import prepare
 from signing.rehearsal import rehearse
 from signing.remote import UserAuthorization, needs_person, sign_authorized, start_authorization
@@ -171,6 +171,7 @@ __all__ = [
     "load_certificates",
     "needs_person",
     "open_credential",
+    "page_count",
     "place_fields",
     "prepare",
     "rehearse",

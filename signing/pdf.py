@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from io import BytesIO
+from itertools import pairwise
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
@@ -21,11 +21,12 @@ from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 from signing import parsing, xrefs
 from signing.errors import FieldPlaceError, RevisionBroken
 from signing.model import Revision
+from signing.objects import pages
 from signing.parts import Buffer, Parts, PartsFile, parts_of
 from signing.plain import field_signed_in
 from signing.xrefs import listed
 
-__all__ = ["revisions"]
+__all__ = ["page_count", "revisions"]
 
 _WHITESPACE: Final = b"\0\t\n\f\r "
 
@@ -120,16 +121,16 @@ class AnewWriter(RevisionWriter):
                 compressed.append(generic.Reference(idnum, generation, self.prev))
                 containers.add((0, place.obj_stream_id))
         starts = [xrefs.get_startxref_for_revision(number) for number in range(xrefs.total_revisions)]
-        bounds = sorted({*places.values(), *starts, len(document)})
+        ends = dict(pairwise(sorted({*places.values(), *starts, len(document)})))
         for key in containers:
             places.pop(key, None)
             self.objects.pop(key, None)
         for item in compressed:
             self.objects.setdefault((item.generation, item.idnum), item.get_object())
-        for (generation, idnum), place in places.items():
+        for (generation, idnum), place in sorted(places.items(), key=lambda item: item[1]):
             if (generation, idnum) in self.objects:
                 continue
-            written = document[place : bounds[bisect_right(bounds, place)]].rstrip(_WHITESPACE)
+            written = document[place : ends.get(place)].rstrip(_WHITESPACE)
             if written.startswith(b"%d %d obj" % (idnum, generation)) and written.endswith(b"endobj"):
                 yield (generation, idnum), written + b"\n"
             else:
@@ -208,6 +209,13 @@ def revisions(document: bytes) -> tuple[Revision, ...]:
             digest = hashlib.sha256(memoryview(document)[:length]).hexdigest()
             found.append(Revision(number, length, digest))
         return tuple(found)
+
+
+def page_count(document: bytes) -> int:
+    """Number of pages as of the last revision. Raises `RevisionBroken` for bytes that are not a sound PDF."""
+    reader = open_reader(document)
+    with closing(reader.stream), readable():
+        return sum(1 for _ in pages(reader.root))
 
 
 def end_of_revision(document: bytes, reader: PdfFileReader, number: int) -> int:

@@ -1,25 +1,40 @@
-"""Where the objects of a PDF are (ISO 32000-1 7.5.4, 7.5.8): its cross-references, read at once and looked up plainly.
+"""Where the objects of a PDF are (ISO 32000-1 7.5.4, 7.5.8): its cross-references, read and written in one go.
 
-What is unusual is left to pyHanko's own functions, so what is accepted stays the same (`signing.parsing`).
+pyHanko reads a table line by line and writes a stream number by number. What is unusual is left to its own functions,
+so what is accepted stays the same (`signing.parsing`).
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+import re
+from collections.abc import Iterator
+from struct import Struct
+from typing import IO, Any, Final
 
 from pyhanko.pdf_utils import generic, xref
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
+from pyhanko.pdf_utils.generic import pdf_name
+from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signing.kept import Kept
+from signing.parsing import memory
 
 __all__ = ["install", "listed"]
 
 _TABLES: Final = 64
 _TABLES_BYTES: Final = 256 * 1024
 
+_LINE: Final = 20
+_HEAD: Final = re.compile(rb"[\0\t\n\f\r ]*([0-9]{1,9}) ([0-9]{1,9})[ \r]?\n(?=[0-9])")
+_TRAILER: Final = re.compile(rb"trailer[\0\t\n\f\r ]*(?=<<)")
+_DIGITS: Final = b"0123456789"
+_NULL: Final = b"\0" * 9 + b"\xff\xff"
+
 _parse_xref_stream: Final[Any] = xref.parse_xref_stream
+_parse_xref_table: Final[Any] = xref.parse_xref_table
+_write_xref_stream: Final[Any] = xref.XRefStream.write_to_stream
 _process_entries: Final[Any] = xref.XRefSectionData.process_entries
 _read_stream_object: Final[Any] = xref.XRefBuilder._read_xref_stream_object
 
@@ -181,11 +196,93 @@ def _last_change(self: Any, ref: Any) -> int:
     raise KeyError(ref)
 
 
+def _table_entries(stream: IO[bytes], strict: bool) -> Iterator[Any]:
+    """The entries of a table of one plain section, the stream then at its trailer; pyHanko reads all others."""
+    found_in = memory(stream)
+    entries = None
+    if found_in is not None:
+        data, base = found_in
+        entries, end = _section(data, stream.tell() - base)
+    if entries is None:
+        unusual: Iterator[Any] = _parse_xref_table(_Lines(stream), strict)
+        return unusual
+    stream.seek(base + end)
+    return iter(entries)
+
+
+class _Lines:
+    """The stream as pyHanko reads a table from it. Where the file ends in the middle of a line, it would look for the
+    line's beginning for ever.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self.seek, self.tell = stream, stream.seek, stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """As the stream's own; raises `PdfReadError` for less than a line."""
+        found = self._stream.read(size)
+        if size == _LINE and len(found) < size:
+            raise PdfReadError("the file ends in a cross-reference table")
+        return found
+
+
+def _section(data: bytes, at: int) -> tuple[list[Any] | None, int]:
+    head = _HEAD.match(data, at)
+    if head is None:
+        return None, 0
+    first, size = int(head[1]), int(head[2])
+    end = head.end() + size * _LINE
+    lines, trailer = data[head.end() : end], _TRAILER.match(data, end)
+    if trailer is None or not _are_plain(lines, size):
+        return None, 0
+    entries = []
+    for number in range(size):
+        place = number * _LINE
+        generation = int(lines[place + 11 : place + 16])
+        if lines[place + 17] == ord("n"):
+            offset = int(lines[place : place + 10])
+            entries.append(xref.XRefEntry(xref.XRefType.STANDARD, offset, first + number, generation))
+        else:
+            entries.append(xref.XRefEntry(xref.XRefType.FREE, None, first + number, generation))
+    return entries, trailer.end()
+
+
+def _are_plain(lines: bytes, size: int) -> bool:
+    """Whether each line is ten digits, five digits, a letter and the end of a line in two bytes."""
+    rest = lines.translate(None, _DIGITS)
+    return (
+        len(lines) == size * _LINE
+        and len(rest) == size * 5
+        and lines[10::_LINE] == lines[16::_LINE] == b" " * size
+        and not lines[17::_LINE].translate(None, b"nf")
+        and not lines[18::_LINE].translate(None, b" \r")
+        and lines[19::_LINE] == b"\n" * size
+    )
+
+
+def _write_stream(self: Any, stream: Any, handler: Any = None, container_ref: Any = None) -> None:  # noqa: ARG001
+    """As pyHanko writes it: rows of one byte, eight and two, in runs of numbers that follow one another."""
+    pack = Struct(">BQH").pack
+    index, rows = [0, 1], [_NULL]
+    expected = -1
+    for (generation, idnum), place in sorted(self.position_dict.items(), key=lambda item: item[0][1]):
+        if idnum != expected:
+            index += [idnum, 0]
+        index[-1] += 1
+        expected = idnum + 1
+        rows.append(pack(2, *place) if isinstance(place, tuple) else pack(1, place, generation))
+    self[pdf_name("/Index")] = generic.ArrayObject(map(generic.NumberObject, index))
+    self._data = b"".join(rows)
+    generic.StreamObject.write_to_stream(self, stream, None)
+
+
 def install() -> None:
     """Let pyHanko use these."""
     cache: Any = xref.XRefCache
     cache.get_historical_ref, cache.get_last_change = _historical_place, _last_change
-    xref.parse_xref_stream = _xref_entries
+    xref.parse_xref_stream, xref.parse_xref_table = _xref_entries, _table_entries
+    stream: Any = xref.XRefStream
+    stream.write_to_stream = _write_stream
     section: Any = xref.XRefSectionData
     section.process_entries = _processed
     builder: Any = xref.XRefBuilder

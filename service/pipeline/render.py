@@ -25,7 +25,7 @@ from service.pipeline.ledger import blob_key
 from service.pipeline.scans import scan_key
 from service.pipeline.screen import check_screened, screened_data
 from service.pipeline.services import Services, Typesetting
-from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, place_fields
+from signing import DOCUMENT_TIMESTAMP_FIELD, FieldPlace, page_count, place_fields
 
 __all__ = [
     "Typeset",
@@ -215,7 +215,7 @@ def render_receipt(services: Services, agreement: Agreement, _step: Step) -> Dra
         data=data,
         report=ledger.get_json(agreement.id, version.report_sha256),
         sha512=hashlib.sha512(document).hexdigest(),
-        pages=services.typesetting.pdf.page_count(document),
+        pages=page_count(document),
         storage={
             "document": blob_key(agreement.id, version.document.sha256, "pdf"),
             "input": blob_key(agreement.id, version.input_sha256, "json"),

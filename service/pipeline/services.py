@@ -73,8 +73,6 @@ class PdfTools(Protocol):
 
     def missing_values(self, pdf_text: str, values: Mapping[str, str]) -> list[str]: ...
 
-    def page_count(self, pdf: bytes) -> int: ...
-
 
 @dataclass(frozen=True)
 class Typesetting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = Catalogue(ROOT / "templates").get("tilretteleggingsavtale", "1.0.0", "nb")
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 DOCUMENT, RELATIONS, TYPES = "word/document.xml", "word/_rels/document.xml.rels", "[Content_Types].xml"
+NAMESPACE = "http://schemas.openxmlformats.org"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
@@ -137,6 +139,42 @@ def test_properties_are_set_as_they_are_and_not_escaped() -> None:
 
 def test_the_same_data_gives_the_same_bytes() -> None:
     assert fill() == fill()
+
+
+def test_of_one_document_nothing_is_in_the_next_of_the_same_template() -> None:
+    goals = [{"category": "other", "description": "fortrolig"}]
+    before = fill(identifier="1")
+    assert "fortrolig" in docx.text(fill(data=agreement(goals=goals), subject="fortrolig"))
+    assert fill(identifier="1") == before
+    assert not any(b"fortrolig" in part for part in parts_of(before).values())
+
+
+def test_footnotes_and_headers_are_filled_and_pictures_have_numbers_of_their_own() -> None:
+    note = f'<w:footnote w:id="1">{paragraph("Note: {{ number }}")}</w:footnote>'
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"
+    name = f'xmlns:wp="{NAMESPACE}/drawingml/2006/wordprocessingDrawing" id="1" name="x"'
+    drawing = f"<w:p><w:r><w:drawing><wp:docPr {name}/></w:drawing></w:r></w:p>"
+    parts = parts_of(with_relation("footnotes", "footnotes.xml", mode=""))
+    parts["word/footnotes.xml"] = (
+        f'<w:footnotes xmlns:w="{NAMESPACE}/wordprocessingml/2006/main">{note}</w:footnotes>'.encode()
+    )
+    file = altered(
+        TYPES,
+        "</Types>",
+        f'<Override PartName="/word/footnotes.xml" ContentType="{kind}"/></Types>',
+        altered(
+            "word/header1.xml",
+            "</w:hdr>",
+            f"{paragraph('Head: {{ number }}')}</w:hdr>",
+            altered(DOCUMENT, "<w:body>", f"<w:body>{drawing}{drawing}", packed(parts)),
+        ),
+    )
+
+    filled = parts_of(fill(file, agreement(number="Nr {{ 1 }}")))
+    assert b"Note: Nr {{ 1 }}" in filled["word/footnotes.xml"]
+    assert b"Head: Nr {{ 1 }}" in filled["word/header1.xml"]
+    numbers = re.findall(rb'docPr [^>]*id="(\d+)"', filled[DOCUMENT])
+    assert len(set(numbers)) == len(numbers) >= 2
 
 
 def test_a_missing_variable_is_named_with_its_place() -> None:

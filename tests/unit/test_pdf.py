@@ -23,9 +23,11 @@ from pypdf.generic import (
     StreamObject,
 )
 
-from service.adapters.pdf import finish, missing_values, page_count, text
+from service.adapters.pdf import finish, missing_values, text
+from service.adapters.pdf.reader import Reader
 from service.domain.ports import Attachment
 from service.errors import NotArchivable, RenderFailed
+from signing import RevisionBroken, page_count
 
 OFFICE_PDF = (Path(__file__).parents[1] / "fixtures" / "office.pdf").read_bytes()
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -141,6 +143,7 @@ class TestFinish:
     def test_pages_and_their_text_are_as_before(self) -> None:
         pdf = finished()
 
+        assert len(PdfReader(io.BytesIO(pdf)).pages) == len(PdfReader(io.BytesIO(OFFICE_PDF)).pages) == 4
         assert page_count(pdf) == page_count(OFFICE_PDF) == 4
         assert text(pdf) == text(OFFICE_PDF).replace("\uf0b7", "•")
 
@@ -198,9 +201,10 @@ class TestFinish:
 
     @pytest.mark.parametrize("body", [b"", b"%PDF-1.7\n", b"not a PDF", OFFICE_PDF[:2000]])
     def test_refuses_what_is_no_pdf(self, body: bytes) -> None:
-        for read in (page_count, text):
-            with pytest.raises(RenderFailed):
-                read(body)
+        with pytest.raises(RevisionBroken):
+            page_count(body)
+        with pytest.raises(RenderFailed):
+            text(body)
         with pytest.raises(RenderFailed):
             finish(body, title=TITLE, language="nb-NO")
 
@@ -422,6 +426,25 @@ def _with_a_later_revision(pdf: bytes) -> bytes:
     out = io.BytesIO()
     writer.write(out)
     assert len(reader.pages) == len(PdfReader(io.BytesIO(out.getvalue())).pages)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("after", [b" obj ", b"\tobj\r\n", b" obj\0", b" abc\n"])
+def test_headers_of_objects_are_read_as_pypdf_reads_them(after: bytes) -> None:
+    odd = OFFICE_PDF.replace(b" obj\n", (after + b"\n\n\n")[:5])
+    ours, theirs = Reader(odd), PdfReader(io.BytesIO(odd))
+    assert ours.xref == theirs.xref
+    assert len(ours.pages) == len(theirs.pages) == 4
+    for generation, found in ours.xref.items():
+        for idnum in found:
+            assert written(ours, idnum, generation) == written(theirs, idnum, generation)
+
+
+def written(reader: PdfReader, idnum: int, generation: int) -> bytes:
+    out = io.BytesIO()
+    item = reader.get_object(IndirectObject(idnum, generation, reader))
+    assert item is not None
+    item.write_to_stream(out)
     return out.getvalue()
 
 

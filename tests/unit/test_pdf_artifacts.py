@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.adapters.pdf.artifacts import marked
 
@@ -25,3 +27,44 @@ def test_only_unmarked_drawings_are_marked(content: bytes, wanted: int) -> None:
     assert after.count(b"/Artifact BMC") - content.count(b"/Artifact BMC") == wanted
     assert after.replace(b"\n/Artifact BMC", b"").replace(b"\nEMC", b"").split() == content.split()
     assert marked(after) == after
+
+
+_PIECES = [
+    b"BDC",
+    b"BMC",
+    b"EMC",
+    b"S",
+    b"f*",
+    b"re",
+    b"Tj",
+    b"'",
+    b"BI",
+    b"(",
+    b")",
+    b"<",
+    b">",
+    b"<<",
+    b">>",
+]
+_PIECES += [
+    b"[",
+    b"]",
+    b"/",
+    b"/BDC",
+    b"1",
+    b"-2.5",
+    b" ",
+    b"\n",
+    b"%",
+    b"<BDC>",
+    b"<0 A>",
+    b"\\",
+    b"{",
+    b"\0",
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=30).map(b"".join))
+def test_marks_that_are_looked_for_are_those_that_reading_finds(content: bytes) -> None:
+    """A comment at the end makes that the content is read token by token: it has no part in what is marked."""
+    assert marked(content + b"\n%") == marked(content + b"\n") + b"%"

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from marshmallow import Schema, fields
 
 from service.adapters.templates import Catalogue
@@ -209,6 +211,19 @@ def test_an_unknown_language_is_refused() -> None:
 )
 def test_unprinted_paths(path: str, covered: bool) -> None:
     assert is_unprinted(path, ("parties.*.national_id", "template")) is covered
+
+
+_SEGMENTS = st.lists(st.sampled_from(["a", "b", "0", "a.b", "+", ""]), min_size=1, max_size=4)
+
+
+@given(_SEGMENTS, st.lists(st.lists(st.sampled_from(["*", "a", "b", "0", "+", ""]), min_size=1, max_size=4)))
+def test_a_path_is_unprinted_segment_by_segment(path: list[str], patterns: list[list[str]]) -> None:
+    found = ".".join(path).split(".")
+    wanted = any(
+        len(found) >= len(pattern) and all(w in ("*", f) for w, f in zip(pattern, found, strict=False))
+        for pattern in patterns
+    )
+    assert is_unprinted(".".join(path), [".".join(pattern) for pattern in patterns]) is wanted
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda p: p.stem)

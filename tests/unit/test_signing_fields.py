@@ -169,7 +169,10 @@ _NO_NUMBER = (
 )
 
 
-@pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"hello", bytes(2000), _NO_NUMBER])
+_CUT_TABLE = b"%PDF-1.7\nxref\n0 3\n0000000000 65535 f \n\nstartxref\n9\n%%EOF"
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"hello", bytes(2000), _NO_NUMBER, _CUT_TABLE])
 def test_no_pdf(content: bytes) -> None:
     with pytest.raises(RevisionBroken):
         place_fields(content, PLACES)

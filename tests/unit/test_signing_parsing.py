@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pyhanko.pdf_utils import generic, xref
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import PdfReadError, PdfStreamError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from signing import parsing, xrefs
+from signing import parsing
 from signing.objects import references, write
 from signing.outline import outline
-from signing.xrefs import listed
 
 _HANDLER = PdfFileReader.__new__(PdfFileReader)
 _HANDLER.strict = True
@@ -190,80 +189,3 @@ def test_object_headers_are_the_same(data: bytes) -> None:
             return type(error)
 
     assert read(parsing._object_header) == read(parsing._read_object_header)
-
-
-@given(
-    widths=st.lists(st.integers(0, 9), min_size=3, max_size=3) | st.just([1, 2, 1]) | st.just([1, 8, 2]),
-    pairs=st.lists(st.integers(0, 3), max_size=4),
-    data=st.binary(max_size=40)
-    | st.lists(st.sampled_from([b"\1\0\7\0", b"\2\0\4\1", b"\0\0\0\1"])).map(b"".join),
-)
-@example([1, 2, 1], [0, 2], b"\1\0\7\0\2\0\4\1")
-@example([1, 8, 2], [3, 1], b"\1" + b"\xff" * 8 + b"\0\0")
-@example([1, 2, 1], [2, 1, 0, 1], b"\1\0\7\0\2\0\4\1")
-def test_cross_references_are_the_same(widths: list[int], pairs: list[int], data: bytes) -> None:
-    numbers = [generic.ArrayObject(map(generic.NumberObject, each)) for each in (widths, pairs)]
-    table = generic.StreamObject(dict(zip(["/W", "/Index"], numbers, strict=True)), stream_data=data)
-
-    def read(entries: Callable[[Any, bool], Any], process: Callable[[Any, Any, bool], Any]) -> object:
-        section = xref.XRefSectionData()
-        try:
-            process(section, entries(table, True), True)
-        except (PdfReadError, AssertionError, ValueError, TypeError) as error:
-            return type(error)
-        return vars(section)
-
-    expected = read(xrefs._parse_xref_stream, xrefs._process_entries)
-    for _ in range(2):  # read, and kept
-        assert read(xrefs._xref_entries, xrefs._processed) == expected
-
-
-_ENTRIES = st.lists(
-    st.builds(
-        xref.XRefEntry,
-        st.just(xref.XRefType.STANDARD),
-        st.integers(0, 99),
-        st.integers(1, 4),
-        st.integers(0, 2),
-    )
-    | st.builds(xref.XRefEntry, st.just(xref.XRefType.FREE), st.none(), st.integers(1, 4), st.integers(0, 2))
-    | st.builds(
-        xref.XRefEntry,
-        st.just(xref.XRefType.IN_OBJ_STREAM),
-        st.builds(xref.ObjStreamRef, st.integers(1, 9), st.integers(0, 9)),
-        st.integers(1, 4),
-    ),
-    max_size=6,
-)
-
-
-@given(st.lists(st.tuples(_ENTRIES, st.none() | _ENTRIES), min_size=1, max_size=4))
-def test_what_a_revision_lists_is_where_pyhanko_finds_it(revisions: list[tuple[Any, Any]]) -> None:
-    sections = []
-    for entries, hybrid in revisions:
-        data = xref.XRefSectionData()
-        data.process_entries(iter(entries), True)
-        if hybrid is not None:
-            data.process_hybrid_entries(iter(hybrid), _meta(), True)
-        sections.append(xref.XRefSection(_meta(), data))
-    reader = PdfFileReader.__new__(PdfFileReader)
-    reader.xrefs = xref.XRefCache(reader, sections)
-    for number in range(len(sections)):
-        references = reader.xrefs.explicit_refs_in_revision(number)
-        assert listed(reader, number) == {
-            (each.idnum, each.generation): _place_by_pyhanko(sections[: number + 1], each)
-            for each in references
-        }
-
-
-def _meta() -> xref.XRefSectionMetaInfo:
-    return xref.XRefSectionMetaInfo(xref.XRefSectionType.STREAM, 10, 0, 0, 0, None)
-
-
-def _place_by_pyhanko(sections: list[xref.XRefSection], reference: generic.Reference) -> Any:
-    for section in reversed(sections):
-        try:
-            return section.xref_data.try_resolve(reference)
-        except KeyError:
-            continue
-    return None

@@ -1,20 +1,25 @@
-"""Filling a template: docxtpl on a sandbox, strict in what it takes and the same bytes each time."""
+"""Filling a template: docxtpl's tags on a sandbox, strict in what it takes and the same bytes each time."""
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from docx.opc.constants import CONTENT_TYPE
+from docx.opc.coreprops import CoreProperties
+from docx.opc.packuri import PackURI
+from docx.opc.parts.coreprops import CorePropertiesPart
+from docx.package import Package
 from docxtpl import DocxTemplate
 from jinja2 import UndefinedError
 from jinja2.exceptions import TemplateError as JinjaError
 from lxml import etree
 
 from service.adapters.docx.language import TAG, compiled, line_text
-from service.adapters.docx.package import read_parts, write_parts
+from service.adapters.docx.opened import Story, opened
+from service.adapters.docx.package import write_parts
 from service.adapters.docx.safety import unsafe_content
 from service.errors import TemplateError
 
@@ -22,6 +27,10 @@ __all__ = ["fill"]
 
 # What XML 1.0 (2.2) has no place for: libxml and docxtpl drop some of these in silence.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_PARAGRAPH = re.compile(r"<w:p(?: [^>]*)?>.*?</w:p>", re.DOTALL)
+_BREAK = re.compile("[\t\n\a\f]")
+_WP = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}"
 
 
 def fill(
@@ -60,17 +69,25 @@ def fill(
                 remedy="Remove control characters and lone surrogates from the data.",
                 detail={"path": path},
             )
-    template = _Template(io.BytesIO(template_docx))
-    template.render(dict(context))
+    template = opened(template_docx)
+    parts = dict(template.parts)
+    parts[template.document.part] = _document(template.document, context)
+    for story in template.headers:
+        parts[story.part] = _serialized(_parsed(_rendered(story, context)))
+    for story in template.footnotes:
+        parts[story.part] = _rendered(story, context).encode("utf-8")
+    # Set afterwards: tags in properties would be escaped twice.
     moment = created.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-    core = template.docx.core_properties
+    properties = CorePropertiesPart.load(
+        PackURI(f"/{template.core}"), CONTENT_TYPE.OPC_CORE_PROPERTIES, parts[template.core], Package()
+    )
+    core = CoreProperties(properties.element)
     core.title, core.language, core.subject, core.identifier = title, language, subject, identifier
     core.author = core.last_modified_by = author
     core.created = core.modified = moment
     core.revision = 1
-    out = io.BytesIO()
-    template.save(out)
-    return write_parts(read_parts(out.getvalue()))
+    parts[template.core] = properties.blob
+    return write_parts(parts)
 
 
 def _strings(value: object, path: str = "") -> Iterator[tuple[str, str]]:
@@ -84,63 +101,70 @@ def _strings(value: object, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _strings(inner, f"{path}.{index}")
 
 
-class _Template(DocxTemplate):  # type: ignore[misc]
-    """docxtpl without its leniency: no recovery from broken XML, no tags in properties, no `{_{`."""
+def _rendered(story: Story, context: Mapping[str, Any]) -> str:
+    """The story's XML with its tags carried out, without docxtpl's leniency: see `language.py`."""
+    text, template = compiled(story.source)
+    try:
+        rendered = template.render(context)
+    except UndefinedError as exc:
+        raise _undefined(exc, text) from exc
+    except (JinjaError, TypeError) as exc:
+        raise TemplateError(
+            f"A tag of the template cannot be carried out in /{story.part}: {type(exc).__name__}.",
+            code="template_syntax",
+            remedy="Correct the tag; `signert templates check` shows where it stands.",
+        ) from exc
+    rendered = rendered.replace("\n<w:p>", "<w:p>").replace("\n<w:p ", "<w:p ")
+    return _PARAGRAPH.sub(_with_breaks, rendered) if _BREAK.search(rendered) else rendered
 
-    def render_xml_part(
-        self,
-        src_xml: str,
-        part: Any,
-        context: dict[str, Any],
-        jinja_env: Any = None,  # noqa: ARG002 — docxtpl's signature; the environment is always our own
-    ) -> str:
-        self.current_rendering_part = part
-        text = ""
-        try:
-            text, jinja_template = compiled(src_xml)
-            rendered = jinja_template.render(context)
-        except UndefinedError as exc:
-            raise self._undefined(exc, text) from exc
-        except (JinjaError, TypeError) as exc:
-            raise TemplateError(
-                f"A tag of the template cannot be carried out in {part.partname}: {type(exc).__name__}.",
-                code="template_syntax",
-                remedy="Correct the tag; `signert templates check` shows where it stands.",
-            ) from exc
-        rendered = re.sub(r"\n<w:p([ >])", r"<w:p\1", rendered)
-        return str(self.resolve_listing(rendered))
 
-    def patch_xml(self, src_xml: str) -> str:
-        # `compiled` patches, together with the line breaks that places are found by.
-        return src_xml
+def _with_breaks(paragraph: re.Match[str]) -> str:
+    """Line breaks and tabs of the values as Word's, as docxtpl has them."""
+    found = paragraph[0]
+    if not _BREAK.search(found):
+        return found
+    return str(DocxTemplate.resolve_listing(DocxTemplate.__new__(DocxTemplate), found))
 
-    def fix_tables(self, xml: str) -> etree._Element:
-        try:
-            return etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True))
-        except etree.XMLSyntaxError as exc:
-            raise TemplateError(
-                "The filled template is not well-formed XML.",
-                code="template_syntax",
-                remedy="A tag opens in one paragraph or row and closes in another: use {%p %} or {%tr %}.",
-            ) from exc
 
-    def render_properties(self, context: dict[str, Any], jinja_env: Any = None) -> None:
-        """The properties are set afterwards: tags in them would be escaped twice."""
+def _document(story: Story, context: Mapping[str, Any]) -> bytes:
+    rendered = _rendered(story, context)
+    root = _parsed(f"{story.before}{rendered.removeprefix(story.own)}{story.after}", keep_blank=True)
+    # A picture that a loop repeats would have the same number each time.
+    for number, drawing in enumerate(root.iter(f"{_WP}docPr"), start=1001):
+        drawing.set("id", str(number))
+    return _serialized(root)
 
-    @staticmethod
-    def _undefined(exc: UndefinedError, text: str) -> TemplateError:
-        name, line, trace = str(exc.message), 0, exc.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code.co_filename == "<template>":
-                line = trace.tb_lineno
-            trace = trace.tb_next
-        place = line_text(text, line)
-        # The whole dotted name as it stands in the tag, where it can be found.
-        found = re.search(rf"[\w.]*\b{re.escape(name)}\b", " ".join(TAG.findall(place)))
-        dotted = found.group() if found else name
-        return TemplateError(
-            f"The template names {dotted}, which the data does not have, in: {place}",
-            code="undefined_variable",
-            remedy="Correct the name in the template, or ask for it only where it is (`{% if … %}`).",
-            detail={"variable": dotted, "place": place},
+
+def _parsed(xml: str, *, keep_blank: bool = False) -> etree._Element:
+    try:
+        return etree.fromstring(
+            xml, etree.XMLParser(remove_blank_text=not keep_blank, resolve_entities=False, no_network=True)
         )
+    except etree.XMLSyntaxError as exc:
+        raise TemplateError(
+            "The filled template is not well-formed XML.",
+            code="template_syntax",
+            remedy="A tag opens in one paragraph or row and closes in another: use {%p %} or {%tr %}.",
+        ) from exc
+
+
+def _serialized(root: etree._Element) -> bytes:
+    return etree.tostring(root, encoding="UTF-8", standalone=True)
+
+
+def _undefined(exc: UndefinedError, text: str) -> TemplateError:
+    name, line, trace = str(exc.message), 0, exc.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    place = line_text(text, line)
+    # The whole dotted name as it stands in the tag, where it can be found.
+    found = re.search(rf"[\w.]*\b{re.escape(name)}\b", " ".join(TAG.findall(place)))
+    dotted = found.group() if found else name
+    return TemplateError(
+        f"The template names {dotted}, which the data does not have, in: {place}",
+        code="undefined_variable",
+        remedy="Correct the name in the template, or ask for it only where it is (`{% if … %}`).",
+        detail={"variable": dotted, "place": place},
+    )

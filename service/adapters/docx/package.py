@@ -96,7 +96,10 @@ def story_parts(parts: dict[str, bytes]) -> list[str]:
 
 
 def write_parts(parts: dict[str, bytes], *, packed: bool = True) -> bytes:
-    """A zip whose bytes depend on the parts only: fixed order, times and attributes."""
+    """A zip whose bytes depend on the parts only: fixed order, times and attributes.
+
+    Raises `TemplateError` (`unsafe_zip`) where `read_parts` would.
+    """
     first = ("[Content_Types].xml", "_rels/.rels")
     names = [*(n for n in first if n in parts), *sorted(n for n in parts if n not in first)]
     out = io.BytesIO()
@@ -107,4 +110,5 @@ def write_parts(parts: dict[str, bytes], *, packed: bool = True) -> bytes:
             info.create_system = 3
             info.external_attr = 0o644 << 16
             archive.writestr(info, parts[name], compresslevel=6)
+        _check_limits(archive.infolist())
     return out.getvalue()

@@ -4,7 +4,7 @@ finished = finish(pdf, title="Avtale om tilrettelegging", language="nb-NO", crea
 gone = missing_values(finished.text, {"agreement.position.title": "Baker"})
 """
 
-from service.adapters.pdf.finishing import finish, page_count
+from service.adapters.pdf.finishing import finish
 from service.adapters.pdf.rasterizing import can_rasterize, rasterize
 from service.adapters.pdf.showing import page_pictures, show_places
 from service.adapters.pdf.structure import structure
@@ -15,7 +15,6 @@ __all__ = [
     "can_rasterize",
     "finish",
     "missing_values",
-    "page_count",
     "page_pictures",
     "rasterize",
     "show_places",

@@ -7,6 +7,7 @@ end of the page. Every mark of content or none: a screen reader must know what t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from pypdf.generic import DictionaryObject, StreamObject
 
@@ -20,6 +21,11 @@ _OPERATOR = re.compile(rb"[A-Za-z'\"][A-Za-z0-9*'\"]*")
 _PAINTING = frozenset({b"S", b"s", b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"})
 _REAL_CONTENT = frozenset({b"Tj", b"TJ", b"'", b'"', b"Do", b"BI", b"sh"})
 _NO_OPERATORS = frozenset({b"true", b"false", b"null"})
+_MAY_PAINT = re.compile(rb"(?<![^\s<>\[\]()/%])[SsfFBb](?![^\s<>\[\]()/%*])")
+_MARKS = frozenset({b"BDC", b"BMC", b"EMC"})
+_MARK = re.compile(rb"(?:B[DM]C|EMC)(?<![^\s>)\[\]]...)(?![^\s<>\[\]()/%])", re.DOTALL)
+_DOUBTFUL = re.compile(rb"<(?!</|/|[0-9A-Fa-f]*>)")
+"""A `<` that begins neither a dictionary's first name nor a hexadecimal string in one piece."""
 
 
 def mark_drawings(page: DictionaryObject) -> None:
@@ -40,27 +46,46 @@ def mark_drawings(page: DictionaryObject) -> None:
 def marked(content: bytes) -> bytes:
     """The content stream with its unmarked drawings between `/Artifact BMC` and `EMC`."""
     stretches: list[tuple[int, int]] = []
-    depth = start = end = 0  # a stretch: from the end of the last EMC to the end of the last operator
-    painted = real = False
-    for token in _TOKEN.finditer(content):
-        operator = token[0]
-        if not _OPERATOR.fullmatch(operator) or operator in _NO_OPERATORS:
-            continue
-        if operator in {b"BDC", b"BMC"}:
-            if depth == 0 and painted and not real:
+    depth = start = begin = 0  # `start` is the end of the last EMC, `begin` that of the last mark of any kind
+    for mark in _marks(content):
+        if mark[0] == b"EMC":
+            depth -= 1
+            start = mark.end()
+        else:
+            if depth == 0 and (end := _end_of_drawing(content, begin, mark.start())):
                 stretches.append((start, end))
             depth += 1
-        elif operator == b"EMC":
-            depth -= 1
-            start, painted, real = token.end(), False, False
-        elif depth == 0:
-            painted |= operator in _PAINTING
-            real |= operator in _REAL_CONTENT
-        end = token.end()
-    if depth == 0 and painted and not real:
+        begin = mark.end()
+    if depth == 0 and (end := _end_of_drawing(content, begin, len(content))):
         stretches.append((start, end))
     parts, last = [], 0
-    for begin, finish in stretches:
-        parts += [content[last:begin], b"\n/Artifact BMC", content[begin:finish], b"\nEMC"]
-        last = finish
+    for first, end in stretches:
+        parts += [content[last:first], b"\n/Artifact BMC", content[first:end], b"\nEMC"]
+        last = end
     return b"".join([*parts, content[last:]])
+
+
+def _marks(content: bytes) -> Iterator[re.Match[bytes]]:
+    """The operators that begin and end marked content.
+
+    Where there is no string in parentheses, no comment and no doubtful `<`, as LibreOffice writes, they are what looks
+    like them; else the content is read token by token.
+    """
+    if b"(" in content or b"%" in content or _DOUBTFUL.search(content):
+        return (token for token in _TOKEN.finditer(content) if token[0] in _MARKS)
+    return _MARK.finditer(content)
+
+
+def _end_of_drawing(content: bytes, begin: int, end: int) -> int:
+    """Where the last operator ends, when something is painted there and nothing of it may be real; else 0."""
+    if not _MAY_PAINT.search(content, begin, end):
+        return 0  # as is the rule: nothing but white space and the name of the next mark
+    last, painted = 0, False
+    for token in _TOKEN.finditer(content, begin, end):
+        operator = token[0]
+        if operator in _REAL_CONTENT:
+            return 0
+        if _OPERATOR.fullmatch(operator) and operator not in _NO_OPERATORS:
+            painted = painted or operator in _PAINTING
+            last = token.end()
+    return last if painted else 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from binascii import unhexlify
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pypdf import PageObject
@@ -12,8 +13,17 @@ from pypdf.generic import DictionaryObject, IndirectObject, PdfObject
 
 __all__ = ["Font", "Piece", "dictionary", "marked_text"]
 
+# What LibreOffice writes over and over is read in one go, each the same as its tokens one by one: a line of text, the
+# beginning of a marked sequence, and operators that say nothing of text. What is repeated has bounds, so that a long
+# row of numbers is not read again from each of them.
+_NUMBER = rb"[+-]?(?:\d{1,9}\.?\d{0,20}|\.\d{1,20})"
+_ENDS = rb"(?![A-Za-z0-9*])"
 _TOKEN = re.compile(
-    rb"""(?P<array>\[[^\](]*\])
+    rb"""(?P<line>(?P<kept>q\s+(?:NUMBER\s+){1,4}(?:rg|g)\s+)?BT\s+(?P<x>NUMBER)\s+(?P<y>NUMBER)\s+Td\s*(?P<font>/[A-Za-z0-9+]{1,40})\s+(?P<size>NUMBER)\s+Tf\s*
+        (?:(?P<shown>\[[^\](]*\])\s*TJ|<(?P<shown_whole>[0-9A-Fa-f\s]*)>\s*Tj)ENDS(?(kept)\s+ET\s+QENDS))
+    |(?P<mark>(?P<tag>/[A-Za-z0-9\#]{1,99})(?:\s*<<\s*/MCID\s+(?P<mcid>[0-9]{1,9})\s*>>\s*BDC|\s+BMC)ENDS)
+    |(?P<other>(?:[\s\d.+-]{0,99}(?:re|W\*?|n|rg|RG|g|G|w|J|j|m|l|h|f\*?|S|ET)ENDS)+)
+    |(?P<array>\[[^\](]*\])
     |(?P<hex><[0-9A-Fa-f\s]*>)
     |(?P<open><<) |(?P<close>>>)
     |(?P<string>\((?:[^()\\]|\\[\s\S]|\((?:[^()\\]|\\[\s\S])*\))*\))
@@ -21,10 +31,11 @@ _TOKEN = re.compile(
     |(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))
     |(?P<bracket>[\[\]])
     |(?P<operator>[A-Za-z'"][A-Za-z0-9*]*)
-    |%[^\r\n]*""",
+    |%[^\r\n]*""".replace(b"NUMBER", _NUMBER).replace(b"ENDS", _ENDS),
     re.VERBOSE,
 )
 _SHOWN = re.compile(rb"<([0-9A-Fa-f]*)>|([+-]?[\d.]+)")
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _GAP_THOUSANDTHS = 250  # of the font's size
 _CODESPACE = re.compile(rb"begincodespacerange\s*<([0-9A-Fa-f]+)>")
 _BFCHAR = re.compile(rb"beginbfchar(.*?)endbfchar", re.DOTALL)
@@ -56,9 +67,14 @@ class Font:
             self._read(to_unicode.get_object().get_data())
         first = int(font.get("/FirstChar", 0))
         widths = font.get("/Widths")
-        self.widths = (
-            {first + n: float(width) for n, width in enumerate(widths.get_object())} if widths else {}
-        )
+        self.widths = dict(enumerate(map(float, widths.get_object()), first)) if widths else {}
+        self._text_of_byte = [_UNKNOWN] * 256
+        self._width_of_byte = [0.0] * 256
+        for code in range(256):
+            if code in self.unicode:
+                self._text_of_byte[code] = self.unicode[code]
+            if code in self.widths:
+                self._width_of_byte[code] = self.widths[code]
 
     def _read(self, cmap: bytes) -> None:
         codespace = _CODESPACE.search(cmap)
@@ -81,11 +97,12 @@ class Font:
 
     def show(self, string: bytes) -> tuple[str, float]:
         """The text of a shown string, and its width in thousandths of the size."""
-        codes: Iterable[int] = string
-        if self.bytes_per_code > 1:
-            step = self.bytes_per_code
-            codes = [int.from_bytes(string[n : n + step], "big") for n in range(0, len(string), step)]
-        content = "".join([self.unicode.get(code, "\N{REPLACEMENT CHARACTER}") for code in codes])
+        step = self.bytes_per_code
+        if step <= 1:
+            texts, widths = self._text_of_byte, self._width_of_byte
+            return "".join([texts[code] for code in string]), sum([widths[code] for code in string])
+        codes = [int.from_bytes(string[n : n + step], "big") for n in range(0, len(string), step)]
+        content = "".join([self.unicode.get(code, _UNKNOWN) for code in codes])
         return content, sum([self.widths.get(code, 0.0) for code in codes])
 
 
@@ -130,19 +147,26 @@ def marked_text(page: PageObject, fonts: dict[int, Font]) -> dict[int, list[Piec
     operands: list[object] = []
     for match in _TOKEN.finditer(contents.get_data()):
         kind, token = match.lastgroup, match[0]
-        if kind == "operator":
+        if kind == "line":
+            reading.show_line(*match.group("kept", "x", "y", "font", "size", "shown", "shown_whole"))
+            operands = []
+        elif kind == "mark":
+            tag, mcid = match.group("tag", "mcid")
+            if operands:
+                properties = ["<<", "/MCID", float(mcid), ">>"] if mcid else []
+                reading.begin_mark([*operands, tag.decode("ascii"), *properties])
+            else:
+                reading.begin_plain_mark(tag, mcid)
+            operands = []
+        elif kind == "other":
+            operands = []
+        elif kind == "operator":
             reading.operate(token, operands)
             operands = []
-        elif kind == "number":
-            operands.append(float(token))
         elif kind == "array":
             operands.extend(_shown(token))
-        elif kind == "hex":
-            operands.append(_from_hex(token[1:-1]))
-        elif kind == "string":
-            operands.append(_unescape(token[1:-1]))
-        elif kind in {"name", "open", "close"}:
-            operands.append(token.decode("latin-1"))
+        elif kind in _OPERANDS:
+            operands.append(_OPERANDS[kind](token))
     return pieces
 
 
@@ -187,6 +211,26 @@ class _Reading:
     def begin_text(self, _: list[object]) -> None:
         self._to(0.0, 0.0)
         self.state.scale = 1.0
+
+    def show_line(
+        self,
+        kept: bytes | None,
+        x: bytes,
+        y: bytes,
+        font: bytes,
+        size: bytes,
+        shown: bytes | None,
+        whole: bytes | None,
+    ) -> None:
+        """BT, Td, Tf, and TJ (`shown`) or Tj (`whole`), in this order; between q and Q where there is `kept`."""
+        state = self.state
+        before = state.font, state.size
+        state.scale = 1.0
+        self._to(float(x), float(y))
+        self.choose_font([font.decode("ascii"), float(size)])
+        self.show(_shown(shown) if shown is not None else [_from_hex(whole or b"")])
+        if kept is not None:
+            state.font, state.size = before
 
     def move(self, operands: list[object]) -> None:
         dx, dy = _numbers(operands)[-2:]
@@ -256,6 +300,12 @@ class _Reading:
     def next_line_and_show(self, operands: list[object]) -> None:
         self.next_line([])
         self.show([operand for operand in operands if isinstance(operand, bytes)])
+
+    def begin_plain_mark(self, tag: bytes, mcid: bytes | None) -> None:
+        """BMC, or BDC with nothing but an `/MCID`."""
+        outer = self.marks[-1] if self.marks else None
+        own = outer.mcid if outer is not None and tag != b"/Artifact" else None
+        self.marks.append(_Mark(int(mcid) if mcid else own, outer.replacement if outer is not None else None))
 
     def begin_mark(self, operands: list[object]) -> None:
         outer = self.marks[-1] if self.marks else _Mark(None)
@@ -351,8 +401,11 @@ def dictionary(item: PdfObject | None) -> DictionaryObject:
 
 
 def _from_hex(digits: bytes) -> bytes:
-    digits = b"".join(digits.split())
-    return bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode())
+    try:
+        return unhexlify(digits)
+    except ValueError:  # white space in it, or an odd number
+        digits = b"".join(digits.split())
+        return unhexlify(digits + b"0" * (len(digits) % 2))
 
 
 def _utf16(digits: bytes) -> str:
@@ -365,6 +418,18 @@ def _text_string(content: bytes) -> str:
     return content.decode("latin-1")
 
 
+def _latin(token: bytes) -> str:
+    return token.decode("latin-1")
+
+
+_OPERANDS: Mapping[str | None, Callable[[bytes], object]] = {
+    "number": float,
+    "hex": lambda token: _from_hex(token[1:-1]),
+    "string": lambda token: _unescape(token[1:-1]),
+    "name": _latin,
+    "open": _latin,
+    "close": _latin,
+}
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b""}
 
 

@@ -23,6 +23,8 @@ from pypdf.generic import (
     PdfObject,
 )
 
+from service.adapters.pdf.reader import Reader
+
 __all__ = ["Document"]
 
 _HEADER = (
@@ -32,6 +34,7 @@ _PLACEHOLDER_ID = bytes(range(0xF0, 0x100))
 _OF_THE_FILE = frozenset({"/XRef", "/ObjStm"})
 _BEGINS = re.compile(rb"\s*(\d+) (\d+) obj\s*")
 _ENDS = b"endobj"
+_TYPE_FIRST = re.compile(rb"<</Type(/[A-Za-z0-9]+)[\s/>]")
 _LENGTH = re.compile(rb"/Length (\d+) (\d+) R")
 _HEAD = 1024
 """Bytes of an object within which LibreOffice says how long its stream is."""
@@ -41,7 +44,7 @@ class Document:
     """The objects of a PDF. Raises pypdf's and Python's own errors for what is no sound PDF."""
 
     def __init__(self, pdf: bytes) -> None:
-        self.reader = PdfReader(io.BytesIO(pdf))
+        self.reader = Reader(pdf)
         self._changed: dict[tuple[int, int], PdfObject] = {}
         self._as_written = _as_written(pdf, self.reader)
         numbers = {(idnum, generation) for generation, found in self.reader.xref.items() for idnum in found}
@@ -62,11 +65,10 @@ class Document:
 
     def of_type(self, name: str) -> list[DictionaryObject]:
         """The dictionaries and streams of this /Type, in no order."""
-        # A name may also be written with #xx; where there is such a one, the object is looked at.
         written, found = name.encode(), []
         for key in self._keys:
             raw = self._as_written.get(key)
-            if raw is not None and key not in self._changed and written not in raw and b"#" not in raw:
+            if raw is not None and key not in self._changed and not _may_be(written, raw):
                 continue
             item = self._item(key)
             if isinstance(item, DictionaryObject) and item.get("/Type") == name:
@@ -114,17 +116,14 @@ class Document:
             trailer[NameObject("/Info")] = self.add(information)
         placeholder = ByteStringObject(_PLACEHOLDER_ID)
         trailer[NameObject("/ID")] = ArrayObject([placeholder, placeholder])
-        out = io.BytesIO()
-        out.write(_HEADER)
+        parts, start = [_HEADER], len(_HEADER)
         places: dict[int, tuple[int, int]] = {}
         for idnum, generation in sorted(self._keys - self._old_lengths()):
-            places[idnum] = out.tell(), generation
-            out.write(b"%d %d obj\n" % (idnum, generation))
-            self._write_object(out, (idnum, generation))
-            out.write(b"\nendobj\n")
-        start = out.tell()
-        self._write_table(out, places)
-        body = out.getvalue()
+            places[idnum] = start, generation
+            item = b"%d %d obj\n%b\nendobj\n" % (idnum, generation, self._written(idnum, generation))
+            parts.append(item)
+            start += len(item)
+        body = b"".join([*parts, _table(places)])
         end = self._trailer(trailer, max(places) + 1, start)
         identifier = hashlib.sha256(body + end).digest()[: len(_PLACEHOLDER_ID)]
         return body + end.replace(_PLACEHOLDER_ID.hex().encode(), identifier.hex().encode())
@@ -141,28 +140,17 @@ class Document:
                 needed[anew].add((int(length[1]), int(length[2])))
         return {key for key in needed[True] - needed[False] if self._as_written.get(key, b"").isdigit()}
 
-    def _write_object(self, out: io.BytesIO, key: tuple[int, int]) -> None:
-        idnum, generation = key
-        known = self.reader.resolved_objects.get((generation, idnum))
-        if known is None and key in self._as_written:
-            out.write(self._as_written[key])
-        else:
-            item = known if known is not None else self._item(key)
+    def _written(self, idnum: int, generation: int) -> bytes:
+        item = self.reader.resolved_objects.get((generation, idnum))
+        if item is None:
+            raw = self._as_written.get((idnum, generation))
+            if raw is not None:
+                return raw
+            item = self._item((idnum, generation))
             assert item is not None
-            item.write_to_stream(out)
-
-    @staticmethod
-    def _write_table(out: io.BytesIO, places: dict[int, tuple[int, int]]) -> None:
-        """The cross-reference table (ISO 32000-1 7.5.4); numbers that are not used are free."""
-        size = max(places) + 1
-        out.write(b"xref\n0 %d\n" % size)
-        free = [idnum for idnum in range(size) if idnum not in places]
-        following = dict(zip(free, [*free[1:], 0], strict=True))
-        for idnum in range(size):
-            if idnum in places:
-                out.write(b"%010d %05d n \n" % places[idnum])
-            else:
-                out.write(b"%010d %05d f \n" % (following[idnum], 65535))
+        out = io.BytesIO()
+        item.write_to_stream(out)
+        return out.getvalue()
 
     @staticmethod
     def _trailer(trailer: DictionaryObject, size: int, start: int) -> bytes:
@@ -170,6 +158,28 @@ class Document:
         trailer.write_to_stream(out)
         entries = out.getvalue().rstrip().removesuffix(b">>")
         return b"trailer\n%s/Size %d\n>>\nstartxref\n%d\n%%%%EOF\n" % (entries, size, start)
+
+
+def _may_be(kind: bytes, raw: bytes) -> bool:
+    """Whether an object of these bytes may have this /Type, which is the first entry where LibreOffice writes one.
+
+    A name may also be written with #xx; where there is such a one in another object, it is looked at.
+    """
+    if first := _TYPE_FIRST.match(raw):
+        return first[1] == kind
+    return kind in raw or b"#" in raw
+
+
+def _table(places: Mapping[int, tuple[int, int]]) -> bytes:
+    """The cross-reference table (ISO 32000-1 7.5.4) of places and generations; numbers that are not used are free."""
+    size = max(places) + 1
+    free = [idnum for idnum in range(size) if idnum not in places]
+    following = dict(zip(free, [*free[1:], 0], strict=True))
+    lines = [
+        b"%010d %05d n \n" % places[idnum] if idnum in places else b"%010d 65535 f \n" % following[idnum]
+        for idnum in range(size)
+    ]
+    return b"xref\n0 %d\n%b" % (size, b"".join(lines))
 
 
 def _as_written(pdf: bytes, reader: PdfReader) -> dict[tuple[int, int], bytes]:
@@ -187,10 +197,10 @@ def _as_written(pdf: bytes, reader: PdfReader) -> dict[tuple[int, int], bytes]:
     table = pdf.rfind(b"xref", 0, pdf.rfind(b"startxref"))
     found = {}
     for (offset, idnum, generation), (end, _, _) in pairwise([*places, (table, 0, 0)]):
-        begins, ends = _BEGINS.match(pdf, offset, end), pdf.rfind(_ENDS, offset, end)
+        begins, ends = _BEGINS.match(pdf, offset, end), pdf.find(_ENDS, offset, end)
         if not begins or (int(begins[1]), int(begins[2])) != (idnum, generation):
             return {}
-        if pdf[ends:end].strip() != _ENDS or pdf.find(_ENDS, offset) != ends:
+        if pdf[ends:end].strip() != _ENDS:
             return {}
         found[idnum, generation] = pdf[begins.end() : ends].rstrip()
     return found

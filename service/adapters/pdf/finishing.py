@@ -8,7 +8,6 @@ associated files of ISO 19005-3 6.8. Content, structure and annotations are carr
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 from pypdf.generic import (
     ArrayObject,
@@ -103,12 +101,6 @@ def finish(
         _set_metadata(document, facts, part=3 if attachments else 2)
         pdf = document.write(_information(facts))
         return FinishedPdf(pdf, text_of(document.reader, document.as_written))
-
-
-def page_count(pdf: bytes) -> int:
-    """Number of pages. Raises `RenderFailed` when the input is no PDF."""
-    with _readable():
-        return len(PdfReader(io.BytesIO(pdf)).pages)
 
 
 @contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, NumberObject, PdfObject
 
 from service.adapters.pdf.content import Piece, dictionary
+from service.adapters.pdf.reader import Reader
 from service.adapters.pdf.text import INLINE, Writer, pieces_of_pages
 from service.domain.tagged_text import Block, Bullets, Cell, Grid, Heading, Pairs, Text
 from service.errors import RenderFailed
@@ -32,7 +31,7 @@ def structure(pdf: bytes) -> list[Block]:
     Raises `RenderFailed` when the input is no PDF, or not tagged.
     """
     try:
-        reader = PdfReader(io.BytesIO(pdf))
+        reader = Reader(pdf)
         tree = dictionary(reader.root_object.get("/StructTreeRoot"))
         if not tree:
             raise RenderFailed("The PDF is not tagged", remedy="Convert the document again.")

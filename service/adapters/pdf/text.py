@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
-from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, NumberObject, PdfObject
+from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, NameObject, NumberObject, PdfObject
 
 from service.adapters.pdf.content import Font, Piece, dictionary, marked_text
+from service.adapters.pdf.reader import Reader
 from service.errors import RenderFailed
 
 __all__ = ["INLINE", "Writer", "pieces_of_pages", "text", "text_of"]
@@ -29,7 +29,7 @@ _SPACE_EM = 0.15  # a gap between two pieces of a line that reads as a space
 _LINE_EM = 0.7  # a step down or up that is a new line, not a raised or lowered character
 # A structure element as LibreOffice writes it: its role, its page, its children (ISO 32000-1 14.7.2).
 _PLAIN = re.compile(
-    rb"<</Type/StructElem\n/S/([A-Za-z0-9]+)\n/P [0-9]+ 0 R\n(?:/Pg ([0-9]+) 0 R\n)?"
+    rb"<</Type/StructElem\n/S/([A-Za-z0-9#]+)\n/P [0-9]+ 0 R\n(?:/Pg ([0-9]+) 0 R\n)?"
     rb"(?:/A [0-9]+ 0 R\n)?/K\[((?:[0-9]+ (?:0 R ?)?)*)\]\n>>"
 )
 _KID = re.compile(rb"([0-9]+)(?! 0 R) |([0-9]+) 0 R")
@@ -45,7 +45,7 @@ def text(pdf: bytes) -> str:
     it replaces. Raises `RenderFailed` when the input is no PDF, or not tagged.
     """
     try:
-        return text_of(PdfReader(io.BytesIO(pdf)))
+        return text_of(Reader(pdf))
     except (PyPdfError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise RenderFailed(
             "The text of the PDF cannot be read", remedy="Convert the document again."
@@ -141,6 +141,7 @@ class _Walk:
         as_written: Mapping[tuple[int, int], bytes],
     ) -> None:
         self.pages, self.roles, self.writer, self.as_written = pages, roles, writer, as_written
+        self._inline_by_name: dict[bytes, bool] = {}
 
     def children(self, element: DictionaryObject, page: int | None) -> None:
         own = element.raw_get("/Pg") if "/Pg" in element else None
@@ -159,13 +160,19 @@ class _Walk:
             self._child(kid.get_object(), page)
             return
         own = int(plain[2]) if plain[2] else page
-        with self._block("/" + plain[1].decode("ascii")):
-            for mcid, idnum in _KID.findall(plain[3]):
-                if idnum:
-                    below = int(idnum)
-                    self._referenced((below, 0), own, IndirectObject(below, 0, kid.pdf))
-                else:
-                    self._pieces(int(mcid), own)
+        inline = self._inline_by_name.get(plain[1])
+        if inline is None:
+            inline = self._inline_by_name[plain[1]] = self._is_inline(_name(plain[1]))
+        if not inline:
+            self.writer.block()
+        for mcid, idnum in _KID.findall(plain[3]):
+            if idnum:
+                below = int(idnum)
+                self._referenced((below, 0), own, IndirectObject(below, 0, kid.pdf))
+            else:
+                self._pieces(int(mcid), own)
+        if not inline:
+            self.writer.block()
 
     def _child(self, kid: PdfObject | None, page: int | None) -> None:
         if isinstance(kid, NumberObject):
@@ -174,25 +181,25 @@ class _Walk:
             own = kid.raw_get("/Pg") if "/Pg" in kid else None
             self._child(kid["/MCID"], own.idnum if isinstance(own, IndirectObject) else page)
         elif isinstance(kid, DictionaryObject) and "/S" in kid:
-            with self._block(str(kid["/S"])):
-                self.children(kid, page)
+            inline = self._is_inline(str(kid["/S"]))
+            if not inline:
+                self.writer.block()
+            self.children(kid, page)
+            if not inline:
+                self.writer.block()
 
     def _pieces(self, mcid: int, page: int | None) -> None:
         for piece in self.pages.get(page or 0, {}).get(mcid, ()):
             self.writer.piece(page or 0, piece)
 
-    @contextmanager
-    def _block(self, role: str) -> Iterator[None]:
-        inline = self._role(role) in INLINE
-        if not inline:
-            self.writer.block()
-        yield
-        if not inline:
-            self.writer.block()
-
-    def _role(self, name: str) -> str:
+    def _is_inline(self, name: str) -> bool:
         for _ in range(len(self.roles)):
             if name not in self.roles:
                 break
             name = str(self.roles[name])
-        return name
+        return name in INLINE
+
+
+def _name(written: bytes) -> str:
+    """A name as pypdf reads it, with `#20` for a space in it (ISO 32000-1 7.3.5)."""
+    return str(NameObject.read_from_stream(io.BytesIO(b"/" + written), None))

@@ -24,10 +24,11 @@ _DROPPED = dict.fromkeys(
     map(ord, "\N{SOFT HYPHEN}\N{ZERO WIDTH SPACE}\N{WORD JOINER}\N{ZERO WIDTH NO-BREAK SPACE}")
 )
 _HYPHENS = {ord("\N{HYPHEN}"): "-", ord("\N{NON-BREAKING HYPHEN}"): "-"}
+_REPLACED = _DROPPED | _HYPHENS
 
 
 def _plain(content: str) -> str:
-    return unicodedata.normalize("NFKC", content.translate(_DROPPED | _HYPHENS))
+    return content if content.isascii() else unicodedata.normalize("NFKC", content.translate(_REPLACED))
 
 
 class _Haystack:
@@ -35,14 +36,15 @@ class _Haystack:
 
     def __init__(self, content: str) -> None:
         self.text = _plain(content)
-        self.at = [n for n, char in enumerate(self.text) if not (char.isspace() or char == "-")]
-        self.solid = "".join(self.text[n] for n in self.at)
+        parting = {char for char in set(self.text) if char.isspace() or char == "-"}
+        self.at = [n for n, char in enumerate(self.text) if char not in parting]
+        self.solid = self.text.translate(dict.fromkeys(map(ord, parting)))
 
     def has(self, value: str) -> bool:
         value = " ".join(value.split())
         if not value:
             return True
-        solid = "".join(char for char in value if char not in " -")
+        solid = value.replace(" ", "").replace("-", "")
         if not solid:
             return value in self.text
         lead = value[: value.index(solid[0])]
@@ -75,6 +77,8 @@ class _Haystack:
     def _matches(self, value: str, position: int, begin: int) -> bool:
         """Whether `value` is at `position`, as it was printed. `begin` is where its leading hyphens start."""
         text, here = self.text, position
+        if text.startswith(value, here):
+            here, value = here + len(value), ""
         for char in value:
             if char == " ":
                 if not text[here : here + 1].isspace():

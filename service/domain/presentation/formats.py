@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from service.domain.periods import OSLO
@@ -25,7 +27,6 @@ __all__ = [
     "kroner",
     "local_time",
     "long_date",
-    "matches",
     "national_id",
     "organisation_number",
     "percent",
@@ -264,24 +265,25 @@ _RECEIPT_FORMATS: Mapping[str, _Format] = {
     "validation.indication": _label("indication"),
     "issued_at": _plain(local_time),
 }
-_FORMATS: Mapping[Kind, Mapping[str, _Format]] = {
-    "agreement": _AGREEMENT_FORMATS,
-    "declaration": _DECLARATION_FORMATS,
-    "receipt": _RECEIPT_FORMATS,
-}
-
-
-def matches(pattern: str, path: str) -> bool:
-    """Whether `path` is the pattern's place or beneath it; `*` stands for one segment."""
-    wanted, found = pattern.split("."), path.split(".")
-    return len(found) >= len(wanted) and all(
-        w in ("*", f) for w, f in zip(wanted, found[: len(wanted)], strict=True)
-    )
 
 
 def is_unprinted(path: str, unprinted: Sequence[str]) -> bool:
-    """Whether the manifest's `unprinted` patterns cover the field path."""
-    return any(matches(pattern, path) for pattern in unprinted)
+    """Whether the manifest's `unprinted` patterns cover the field path: it is a pattern's place, or beneath it.
+
+    `*` in a pattern stands for one segment.
+    """
+    return _beneath(tuple(unprinted)).fullmatch(path) is not None
+
+
+@lru_cache(maxsize=256)
+def _beneath(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """What is at the place of any of the patterns, or beneath it: patterns are templates' own, so few."""
+    places = "|".join(_place(pattern) for pattern in patterns)
+    return re.compile(rf"(?:{places})(?:\.[\s\S]*)?" if patterns else "(?!)")
+
+
+def _place(pattern: str) -> str:
+    return r"\.".join("[^.]*" if segment == "*" else re.escape(segment) for segment in pattern.split("."))
 
 
 def is_coded(path: str) -> bool:
@@ -289,11 +291,28 @@ def is_coded(path: str) -> bool:
     return is_unprinted(path, tuple(_AGREEMENT_FORMATS))
 
 
-def _find_format(path: str, formats: Mapping[str, _Format]) -> _Format | None:
-    if path in formats:
-        return formats[path]
-    length = path.count(".")
-    return next((f for p, f in formats.items() if p.count(".") == length and matches(p, path)), None)
+class _Formats:
+    """Formats by path: the one of that name, or else of the first pattern whose place it is."""
+
+    def __init__(self, formats: Mapping[str, _Format]) -> None:
+        self._by_path = formats
+        self._forms = [form for pattern, form in formats.items() if "*" in pattern]
+        # Each pattern ends in a group of its own, which tells which one it was.
+        patterns = (f"{_place(pattern)}()" for pattern in formats if "*" in pattern)
+        self._pattern = re.compile("|".join(patterns))
+
+    def of(self, path: str) -> _Format | None:
+        if (form := self._by_path.get(path)) is not None:
+            return form
+        found = self._pattern.fullmatch(path)
+        return self._forms[found.lastindex - 1] if found and found.lastindex else None
+
+
+_FORMATS: Mapping[Kind, _Formats] = {
+    "agreement": _Formats(_AGREEMENT_FORMATS),
+    "declaration": _Formats(_DECLARATION_FORMATS),
+    "receipt": _Formats(_RECEIPT_FORMATS),
+}
 
 
 class Presenter:
@@ -306,7 +325,7 @@ class Presenter:
         self._setting = _Setting(language, labels, self.words)
 
     def show(self, path: str, value: object) -> str:
-        form = _find_format(path, self._formats)
+        form = self._formats.of(path)
         if form is not None:
             return form(value, self._setting)
         if isinstance(value, bool):
