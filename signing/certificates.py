@@ -7,11 +7,12 @@ kept no longer than the document that it came in is looked at (`one_document`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar, cast
 
 from asn1crypto import cms, core, crl, ocsp, x509
 from pyhanko.sign import general
-from pyhanko.sign.validation import generic_cms
+from pyhanko.sign.validation import ades, generic_cms
 
 from signing import names
 from signing.kept import Kept, of_document
@@ -30,6 +31,7 @@ _AUTHORITIES_BYTES: Final = 256 * 1024
 """Parsed, a certificate takes some 40 KiB."""
 _OF_AUTHORITIES: Final = frozenset({"key_cert_sign", "crl_sign"})
 _extract: Final = generic_cms.extract_certs_for_validation
+_objects: Final[Any] = ades.ValidationObjectSet
 _INFO: Final = "_certificate_info"
 """Name of an attribute of our own, of asn1crypto's objects."""
 
@@ -124,7 +126,21 @@ def _for_validation(signed: cms.SignedData) -> general.SignedDataCerts:
     return found
 
 
+class _Objects(ades.ValidationObjectSet):
+    """All evidence, listed and hashed when somebody asks: pyHanko does it thrice a signature, for its own report."""
+
+    def __init__(self, *collections: Iterable[Any]) -> None:
+        self._collections = collections
+        self._listed: list[Any] | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._listed is None:
+            self._listed = list(_objects(*self._collections))
+        yield from self._listed
+
+
 def install() -> None:
     """Let pyHanko use these."""
     theirs: Any = generic_cms
     theirs.extract_certificate_info, theirs.extract_certs_for_validation = _certificate_info, _for_validation
+    cast("Any", ades).ValidationObjectSet = _Objects

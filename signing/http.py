@@ -21,10 +21,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
+from signing.kept import Kept
+
 __all__ = ["NotReceived", "open_session", "received", "shown_address", "time_limit"]
 
 _BLOCK = 65_536
 _MAX_REDIRECTS = 3
+_SERVERS = 64
 
 
 class NotReceived(Exception):
@@ -104,9 +107,27 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+class _Session(requests.Session):
+    """Reads the proxies in the environment once for each server: requests goes through all of it twice a request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._environments: Kept[tuple[Any, ...], Any] = Kept(_SERVERS, _SERVERS)
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        if proxies:
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        key = *urlsplit(url)[:2], stream, verify, cert
+        found: Any = self._environments.get(key)
+        if found is None:
+            found = super().merge_environment_settings(url, proxies, stream, verify, cert)
+            self._environments.put(key, found, 1)
+        return {**found, "proxies": dict(found["proxies"])}
+
+
 def open_session() -> requests.Session:
     """A session that several threads may share: it keeps connections, but no cookies."""
-    session = requests.Session()
+    session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.max_redirects = _MAX_REDIRECTS
     for scheme in ("http://", "https://"):
