@@ -15,6 +15,7 @@ from pyhanko.sign import general
 from pyhanko.sign.validation import ades, generic_cms
 
 from signing import names
+from signing.asn1 import unchanging
 from signing.kept import Kept, of_document
 
 __all__ = [
@@ -71,6 +72,7 @@ def _once(kind: type[_Parsed], der: bytes) -> _Parsed:
     found = kept.get((kind, der))
     if found is None:
         found = kept[kind, der] = kind.load(der)
+        unchanging(found)
     return cast("_Parsed", found)
 
 

@@ -27,6 +27,7 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.aio import at_once
+from signing.asn1 import unchanging
 from signing.credentials.base import common_name
 from signing.errors import CertificateRevoked, RevocationTooEarly, RevocationUnavailable
 from signing.evidence import (
@@ -241,16 +242,20 @@ class EvidenceCollector:
             url, _MAX_OCSP, data=request.dump(), headers={"Content-Type": "application/ocsp-request"}
         )
         try:
-            return ocsp.OCSPResponse.load(body, strict=True)
+            response = ocsp.OCSPResponse.load(body, strict=True)
         except MALFORMED as error:
             raise Unusable(f"the answer is malformed ({type(error).__name__})") from error
+        unchanging(response)
+        return response
 
     def _crl(self, url: str) -> crl.CertificateList:
         body = self._fetch(url, _MAX_CRL)
         try:
-            return crl.CertificateList.load(body, strict=True)
+            listing = crl.CertificateList.load(body, strict=True)
         except MALFORMED as error:
             raise Unusable(f"the answer is malformed ({type(error).__name__})") from error
+        unchanging(listing)
+        return listing
 
     def _fetch(
         self, url: str, limit: int, *, data: bytes | None = None, headers: dict[str, str] | None = None

@@ -20,7 +20,7 @@ from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
-from signing import certificates, names
+from signing import asn1, certificates, names
 from signing.aio import at_once
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
@@ -30,6 +30,7 @@ from signing.verified import VERIFIER
 
 __all__ = ["TIMESTAMPS", "TrustStore"]
 
+asn1.install()
 names.install()
 certificates.install()
 
@@ -181,7 +182,10 @@ class TrustStore:
 
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:
-        return tuple(x509.Certificate.load(der) for der in self.anchors)
+        loaded = tuple(x509.Certificate.load(der) for der in self.anchors)
+        for each in loaded:
+            asn1.unchanging(each)
+        return loaded
 
     @cached_property
     def manager(self) -> SimpleTrustManager:
