@@ -20,7 +20,7 @@ from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
-from signing import asn1, certificates, names
+from signing import asn1, certificates, names, verified
 from signing.aio import at_once
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
@@ -33,6 +33,7 @@ __all__ = ["TIMESTAMPS", "TrustStore"]
 asn1.install()
 names.install()
 certificates.install()
+verified.install()
 
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
