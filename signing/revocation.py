@@ -7,10 +7,12 @@ next; that the path above holds too is checked at the end, by `EvidenceCollector
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from threading import Lock
 from typing import Final
@@ -88,6 +90,10 @@ class _Wanted:
     stapled: tuple[Item, ...] = ()
 
 
+class _NotAtHand(Exception):
+    """It has to be fetched."""
+
+
 class EvidenceCollector:
     """Fetches evidence. Keeps its connections, and answers for an hour or until they are renewed; threads may share it.
 
@@ -124,16 +130,13 @@ class EvidenceCollector:
         wanted = _wanted(chains)
         if not wanted:
             return
-        with ThreadPoolExecutor(max_workers=min(_CONNECTIONS, len(wanted))) as pool:
-            fetched = {
-                der: pool.submit(self._with_responders, item, now, into) for der, item in wanted.items()
-            }
+        found = self._found(wanted, now, into)
         for chain in chains:
             own = Evidence()
             for certificate in chain.path.iter_certs(include_root=True):
                 own.add(certificate)
-                if certificate.dump() in fetched:
-                    for item in fetched[certificate.dump()].result():
+                if certificate.dump() in found:
+                    for item in found[certificate.dump()]():
                         own.add(item)
             try:
                 _verify(chain, own, now)
@@ -147,17 +150,40 @@ class EvidenceCollector:
         """Close the connections kept."""
         self._session.close()
 
-    def _with_responders(self, wanted: _Wanted, now: datetime, known: Evidence) -> list[Item]:
-        """Evidence for a certificate, and for the responder that gave it unless that is exempt."""
-        found = [self._statement(wanted, now)]
+    def _found(
+        self, wanted: Mapping[bytes, _Wanted], now: datetime, known: Evidence
+    ) -> dict[bytes, Callable[[], list[Item]]]:
+        """Evidence for each certificate, or the error when it is asked for. What is at hand is read by this thread."""
+        found: dict[bytes, Callable[[], list[Item]]] = {}
+        missing: dict[bytes, Callable[[], list[Item]]] = {}
+        for der, item in wanted.items():
+            try:
+                at_hand = self._with_responders(item, now, known, fetch=False)
+            except (_NotAtHand, RevocationUnavailable):
+                missing[der] = partial(self._with_responders, item, now, known, fetch=True)
+            else:
+                found[der] = partial(list, at_hand)
+        if len(missing) == 1:
+            return found | {der: cache(ask) for der, ask in missing.items()}
+        asked = {der: _threads(os.getpid()).submit(ask) for der, ask in missing.items()}
+        wait(asked.values())
+        return found | {der: future.result for der, future in asked.items()}
+
+    def _with_responders(self, wanted: _Wanted, now: datetime, known: Evidence, *, fetch: bool) -> list[Item]:
+        """Evidence for a certificate, and for the responder that gave it unless that is exempt.
+
+        Raises `_NotAtHand` where something would have to be fetched, and is not to be.
+        """
+        found = [self._statement(wanted, now, fetch=fetch)]
         for responder in responder_certificates(found[0]):
             # A responder without the no-check extension is itself in need of evidence (RFC 6960 4.2.2.2.1).
             settled = responder.dump() == wanted.issuer.dump() or responder.dump() in known.certificates
             if responder.ocsp_no_check_value is None and not settled:
-                found.append(self._statement(_Wanted(responder, wanted.issuer, prefer_crl=True), now))
+                own = _Wanted(responder, wanted.issuer, prefer_crl=True)
+                found.append(self._statement(own, now, fetch=fetch))
         return found
 
-    def _statement(self, wanted: _Wanted, now: datetime) -> Item:
+    def _statement(self, wanted: _Wanted, now: datetime, *, fetch: bool) -> Item:
         """The first that will do: stapled since the use, fetched, stapled before."""
         reasons: list[Unusable] = []
         since_use = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
@@ -166,7 +192,7 @@ class EvidenceCollector:
         large: Item | None = None
         for kind, url in _sources(wanted):
             try:
-                found = self._asked(kind, url, wanted, now)
+                found = self._asked(kind, url, wanted, now, fetch=fetch)
             except Unusable as reason:
                 reasons.append(reason)
                 log.warning("evidence source url=%s not used: %s", shown_address(url), reason)
@@ -196,25 +222,36 @@ class EvidenceCollector:
             return item
         return None
 
-    def _asked(self, kind: str, url: str, wanted: _Wanted, now: datetime) -> Item:
+    def _asked(self, kind: str, url: str, wanted: _Wanted, now: datetime, *, fetch: bool) -> Item:
         key = (url, b"" if kind == "crl" else wanted.certificate.dump())
+        if not fetch:
+            if (item := self._known(key, wanted, now)) is None:
+                raise _NotAtHand
+            return item
         # Only who wants the same waits for it: a list is fetched once, however many certificates it is for.
         with self._one_at_a_time[hash(key) % len(self._one_at_a_time)]:
-            kept = self._kept.get(key)
-            if kept is not None and timedelta() <= now - kept[0] <= _KEEP:
-                try:
-                    statement = _read(kept[1], wanted, now)
-                    if statement.next_update is not None and now < statement.next_update:
-                        later = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
-                        self._check_age(statement, later, now)
-                        return statement.item
-                except Unusable:
-                    self._kept.drop(key)
+            if (item := self._known(key, wanted, now)) is not None:
+                return item
             item = self._crl(url) if kind == "crl" else self._ocsp(url, wanted)
             statement = _read(item, wanted, now)
             self._kept.put(key, (now, item), len(item.dump()))
         self._check_age(statement, wanted, now)
         return item
+
+    def _known(self, key: tuple[str, bytes], wanted: _Wanted, now: datetime) -> Item | None:
+        """What is kept, where it is as good as what would be fetched."""
+        kept = self._kept.get(key)
+        if kept is None or not timedelta() <= now - kept[0] <= _KEEP:
+            return None
+        try:
+            statement = _read(kept[1], wanted, now)
+            if statement.next_update is not None and now < statement.next_update:
+                later = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
+                self._check_age(statement, later, now)
+                return statement.item
+        except Unusable:
+            self._kept.drop(key)
+        return None
 
     def _check_age(self, statement: Statement, wanted: _Wanted, now: datetime) -> None:
         if wanted.issued_after is not None and statement.this_update < wanted.issued_after:
@@ -277,6 +314,12 @@ class EvidenceCollector:
             raise Unusable(str(error)) from error
         except requests.RequestException as error:
             raise Unusable(type(error).__name__) from error
+
+
+@lru_cache(maxsize=2)
+def _threads(_process: int) -> ThreadPoolExecutor:
+    """The process's own: a fork has none of its parent's. To start them anew each time costs memory, too."""
+    return ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="evidence")
 
 
 def _check_grace(chains: Sequence[Chain], now: datetime) -> None:
