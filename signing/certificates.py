@@ -71,8 +71,9 @@ def _once(kind: type[_Parsed], der: bytes) -> _Parsed:
     kept = of_document()
     found = kept.get((kind, der))
     if found is None:
-        found = kept[kind, der] = kind.load(der)
+        found = kind.load(der)
         unchanging(found)
+        kept.put((kind, der), found, len(der))
     return cast("_Parsed", found)
 
 

@@ -64,7 +64,8 @@ def _prepared(name: x509.Name) -> _Prepared:
         kept = of_document()
         found = kept.get((_OWN, der))
         if found is None:
-            found = kept[_OWN, der] = _prepare(sequence)
+            found = _prepare(sequence)
+            kept.put((_OWN, der), found, len(der))
     setattr(name, _OWN, found)
     return found
 

@@ -221,14 +221,15 @@ class TrustStore:
     def _known(self, certificate: x509.Certificate, key: tuple[bytes, ...]) -> ValidationPath | None:
         if certificates.is_authority(certificate):
             return self._paths.get(key)
-        store, path = of_document().get(key, (None, None))
+        store, path = of_document().get(key) or (None, None)
         return path if store is self else None
 
     def _keep(self, certificate: x509.Certificate, key: tuple[bytes, ...], path: ValidationPath) -> None:
+        size = sum(len(each.dump()) for each in path.iter_certs(include_root=True))
         if certificates.is_authority(certificate):
-            self._paths.put(key, path, sum(len(each.dump()) for each in path.iter_certs(include_root=True)))
+            self._paths.put(key, path, size)
         else:
-            of_document()[key] = self, path
+            of_document().put(key, (self, path), size)
 
     def _holds(self, path: ValidationPath, at: datetime) -> bool:
         """Whether what time decides of a path is as it was: validity, algorithms, and that the anchor is granted."""
