@@ -24,6 +24,7 @@ __all__ = [
     "install",
     "is_authority",
     "kept_authorities",
+    "met",
     "ocsp_of",
 ]
 
@@ -60,6 +61,12 @@ def crl_of(der: bytes) -> crl.CertificateList:
 def ocsp_of(der: bytes) -> ocsp.OCSPResponse:
     """The OCSP response in these bytes, not to be changed."""
     return _once(ocsp.OCSPResponse, der)
+
+
+def met(item: crl.CertificateList | ocsp.OCSPResponse) -> None:
+    """Have this one when its bytes come again in the document."""
+    der = item.dump()
+    of_document().put((type(item), der), item, len(der))
 
 
 def kept_authorities() -> Kept[bytes, x509.Certificate]:

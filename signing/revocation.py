@@ -30,6 +30,7 @@ from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.aio import at_once
 from signing.asn1 import unchanging
+from signing.certificates import met
 from signing.credentials.base import common_name
 from signing.errors import CertificateRevoked, RevocationTooEarly, RevocationUnavailable
 from signing.evidence import (
@@ -145,6 +146,8 @@ class EvidenceCollector:
                 self._kept.clear()
                 raise
             into.update(own)
+            for proof in (*own.ocsps.values(), *own.crls.values()):
+                met(proof)
 
     def close(self) -> None:
         """Close the connections kept."""

@@ -192,13 +192,17 @@ class TrustStore:
     def manager(self) -> SimpleTrustManager:
         return SimpleTrustManager.build(trust_roots=self.certificates)
 
+    @cached_property
+    def _anchors(self) -> frozenset[bytes]:
+        return frozenset(self.anchors)
+
     def granted(self, anchor: bytes, at: datetime) -> bool:
         """Whether the anchor (DER) is trusted at that time."""
         periods = self.periods.get(anchor)
         return periods is None or any(start <= at and (end is None or at < end) for start, end in periods)
 
     def __contains__(self, certificate: x509.Certificate) -> bool:
-        return certificate.dump() in self.anchors
+        return certificate.dump() in self._anchors
 
     def path(
         self, certificate: x509.Certificate, others: Iterable[x509.Certificate], *, at: datetime
@@ -208,7 +212,8 @@ class TrustStore:
         Raises `NotTrusted`. The only path that there is is kept when it held, and then held to the other time alone:
         all else that decides it are the certificates and these anchors.
         """
-        above = _issuers(certificate, others)
+        # An anchor among the others is one anyway.
+        above = [each for each in _issuers(certificate, others) if each.dump() not in self._anchors]
         key = certificate.sha256, *(each.sha256 for each in above)
         found = self._known(certificate, key)
         if found is not None and self._holds(found, at):

@@ -187,6 +187,30 @@ def test_names_are_compared_as_before(one: list[tuple[str, str]], other: list[tu
     assert first != one
 
 
+_LETTERS = st.characters(max_codepoint=0x2100) | st.sampled_from(" \u00a0\u00ad\u0130ßµÿ×÷–—\u0301")
+
+
+@given(st.text(_LETTERS, max_size=6))
+def test_texts_are_prepared_as_before(text: str) -> None:
+    value = x509.NameTypeAndValue()
+
+    def prepared(prepare: Callable[..., str]) -> object:
+        try:
+            return prepare(value, text)
+        except ValueError as error:
+            return str(error)
+
+    assert prepared(prepared_names._prepared_string) == prepared(prepared_names._string_prep)
+
+
+def test_each_letter_is_prepared_as_before() -> None:
+    value = x509.NameTypeAndValue()
+    letters = [chr(code) for code in range(0x2100) if prepared_names._LATIN.fullmatch(chr(code))]
+    assert len(letters) > 150
+    for text in (*letters, *("A" + letter + " b" for letter in letters)):
+        assert prepared_names._prepared_string(value, text) == prepared_names._string_prep(value, text)
+
+
 def test_public_key_of_a_kept_certificate_is_whole(pki: TestPki) -> None:
     (root,) = TrustStore.from_pem(pki.root).anchors
     issuing = Issuing(pki)
