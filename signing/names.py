@@ -22,7 +22,7 @@ _compare: Final[Any] = x509.Name.__eq__
 _hashable: Final[Any] = x509.Name.hashable.fget
 _string_prep: Final[Any] = x509.NameTypeAndValue._ldap_string_prep
 _LATIN: Final = re.compile("[ -~À-ÖØ-Þà-öø-ÿ–]*")
-"""Letters that are mapped to small ones at most, are normal, not prohibited, and not from right to left (RFC 4518 2)."""
+"""Letters that are mapped to small ones at most, are normal, allowed, and not from right to left (RFC 4518 2)."""
 _SPACES: Final = re.compile(" +")
 _OWN: Final = "_prepared_name"
 """Name of an attribute of our own, of asn1crypto's objects."""
