@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Final
 
 import requests
-from asn1crypto import algos, crl, ocsp, x509
+from asn1crypto import crl, ocsp, x509
 from pyhanko_certvalidator.context import CertValidationPolicySpec, bootstrap_validation_data_handlers
 from pyhanko_certvalidator.errors import PathValidationError, RevokedError
 from pyhanko_certvalidator.ltv.poe import POEManager
@@ -40,9 +40,11 @@ from signing.evidence import (
     Item,
     Statement,
     Unusable,
+    ocsp_request,
     read_crl,
     read_ocsp,
     responder_certificates,
+    sources,
 )
 from signing.http import NotReceived, open_session, received, shown_address, time_limit
 from signing.kept import Kept
@@ -193,7 +195,7 @@ class EvidenceCollector:
         if found := self._stapled(since_use, now, []):
             return found
         large: Item | None = None
-        for kind, url in _sources(wanted):
+        for kind, url in sources(wanted.certificate, prefer_crl=wanted.prefer_crl):
             try:
                 found = self._asked(kind, url, wanted, now, fetch=fetch)
             except Unusable as reason:
@@ -268,18 +270,11 @@ class EvidenceCollector:
             raise Unusable(f"it is older than {self._max_age}")
 
     def _ocsp(self, url: str, wanted: _Wanted) -> ocsp.OCSPResponse:
-        # SHA-1 only names the issuer here; it is the one algorithm every responder knows (RFC 5019 2.1.1).
-        identifier = ocsp.CertId(
-            {
-                "hash_algorithm": algos.DigestAlgorithm({"algorithm": "sha1"}),
-                "issuer_name_hash": wanted.certificate.issuer.sha1,
-                "issuer_key_hash": wanted.issuer.public_key.sha1,
-                "serial_number": wanted.certificate.serial_number,
-            }
-        )
-        request = ocsp.OCSPRequest({"tbs_request": {"request_list": [{"req_cert": identifier}]}})
         body = self._fetch(
-            url, _MAX_OCSP, data=request.dump(), headers={"Content-Type": "application/ocsp-request"}
+            url,
+            _MAX_OCSP,
+            data=ocsp_request(wanted.certificate, wanted.issuer),
+            headers={"Content-Type": "application/ocsp-request"},
         )
         try:
             response = ocsp.OCSPResponse.load(body, strict=True)
@@ -359,12 +354,6 @@ def _wanted(chains: Sequence[Chain]) -> dict[bytes, _Wanted]:
     return wanted
 
 
-def _sources(wanted: _Wanted) -> list[tuple[str, str]]:
-    lists = [("crl", url) for url in _crl_urls(wanted.certificate)]
-    responders = [("ocsp", url) for url in wanted.certificate.ocsp_urls if _over_http(url)]
-    return [*lists, *responders] if wanted.prefer_crl else [*responders, *lists]
-
-
 def _read(item: Item, wanted: _Wanted, now: datetime) -> Statement:
     read = read_crl if isinstance(item, crl.CertificateList) else read_ocsp
     return read(item, wanted.certificate, wanted.issuer, now)
@@ -424,15 +413,3 @@ def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
         raise RevocationUnavailable(
             f"the evidence about revocation cannot be read ({type(error).__name__})", remedy="try again later"
         ) from error
-
-
-def _crl_urls(certificate: x509.Certificate) -> list[str]:
-    return [
-        url
-        for point in certificate.crl_distribution_points or ()
-        if (url := point.url) is not None and _over_http(url)
-    ]
-
-
-def _over_http(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from asn1crypto import x509
+from asn1crypto import ocsp, x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from signing import AlgorithmPolicy, NotTrusted, TrustStore, validate
 from signing import names as prepared_names
 from signing.certificates import certificate_of, crl_of, kept_authorities
-from signing.evidence import Unusable, read_crl
+from signing.evidence import Unusable, ocsp_request, read_crl
 from signing.kept import one_document
 from signing.verified import Verifier
 from tests.pki import TestPki
@@ -209,6 +209,19 @@ def test_each_letter_is_prepared_as_before() -> None:
     assert len(letters) > 150
     for text in (*letters, *("A" + letter + " b" for letter in letters)):
         assert prepared_names._prepared_string(value, text) == prepared_names._string_prep(value, text)
+
+
+def test_an_ocsp_request_is_written_as_asn1crypto_writes_it(pki: TestPki) -> None:
+    issuing = Issuing(pki)
+    certificate = issuing.parsed(issuing.certificate())
+    identifier = {
+        "hash_algorithm": {"algorithm": "sha1"},
+        "issuer_name_hash": certificate.issuer.sha1,
+        "issuer_key_hash": issuing.issuer.public_key.sha1,
+        "serial_number": certificate.serial_number,
+    }
+    request = ocsp.OCSPRequest({"tbs_request": {"request_list": [{"req_cert": identifier}]}})
+    assert ocsp_request(certificate, issuing.issuer) == request.dump()
 
 
 def test_public_key_of_a_kept_certificate_is_whole(pki: TestPki) -> None:
