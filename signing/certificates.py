@@ -2,7 +2,8 @@
 
 Of the same bytes it is always the same, so nothing kept here can age. Certificates of authorities (CAs, time-stamping,
 OCSP) come again in every document, and are kept for the process, bounded in number and bytes. What may be a person's is
-kept no longer than the document that it came in is looked at (`one_document`).
+kept no longer than the document that it came in is looked at, or the run lasts that has several of one agreement
+(`one_document`).
 """
 
 from __future__ import annotations
