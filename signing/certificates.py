@@ -2,18 +2,21 @@
 
 Of the same bytes it is always the same, so nothing kept here can age. Certificates of authorities (CAs, time-stamping,
 OCSP) come again in every document, and are kept for the process, bounded in number and bytes. What may be a person's is
-kept no longer than the document that it came in is looked at (`one_document`).
+kept no longer than the document that it came in is looked at, or the run lasts that has several of one agreement
+(`one_document`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar, cast
 
 from asn1crypto import cms, core, crl, ocsp, x509
 from pyhanko.sign import general
-from pyhanko.sign.validation import generic_cms
+from pyhanko.sign.validation import ades, generic_cms
 
 from signing import names
+from signing.asn1 import unchanging
 from signing.kept import Kept, of_document
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "install",
     "is_authority",
     "kept_authorities",
+    "met",
     "ocsp_of",
 ]
 
@@ -30,6 +34,7 @@ _AUTHORITIES_BYTES: Final = 256 * 1024
 """Parsed, a certificate takes some 40 KiB."""
 _OF_AUTHORITIES: Final = frozenset({"key_cert_sign", "crl_sign"})
 _extract: Final = generic_cms.extract_certs_for_validation
+_objects: Final[Any] = ades.ValidationObjectSet
 _INFO: Final = "_certificate_info"
 """Name of an attribute of our own, of asn1crypto's objects."""
 
@@ -59,6 +64,12 @@ def ocsp_of(der: bytes) -> ocsp.OCSPResponse:
     return _once(ocsp.OCSPResponse, der)
 
 
+def met(item: crl.CertificateList | ocsp.OCSPResponse) -> None:
+    """Have this one when its bytes come again in the document."""
+    der = item.dump()
+    of_document().put((type(item), der), item, len(der))
+
+
 def kept_authorities() -> Kept[bytes, x509.Certificate]:
     """What is kept for the process, by its bytes."""
     return _authorities
@@ -68,7 +79,9 @@ def _once(kind: type[_Parsed], der: bytes) -> _Parsed:
     kept = of_document()
     found = kept.get((kind, der))
     if found is None:
-        found = kept[kind, der] = kind.load(der)
+        found = kind.load(der)
+        unchanging(found)
+        kept.put((kind, der), found, len(der))
     return cast("_Parsed", found)
 
 
@@ -124,7 +137,21 @@ def _for_validation(signed: cms.SignedData) -> general.SignedDataCerts:
     return found
 
 
+class _Objects(ades.ValidationObjectSet):
+    """All evidence, listed and hashed when somebody asks: pyHanko does it thrice a signature, for its own report."""
+
+    def __init__(self, *collections: Iterable[Any]) -> None:
+        self._collections = collections
+        self._listed: list[Any] | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._listed is None:
+            self._listed = list(_objects(*self._collections))
+        yield from self._listed
+
+
 def install() -> None:
     """Let pyHanko use these."""
     theirs: Any = generic_cms
     theirs.extract_certificate_info, theirs.extract_certs_for_validation = _certificate_info, _for_validation
+    cast("Any", ades).ValidationObjectSet = _Objects

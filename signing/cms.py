@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from asn1crypto import cms, core, tsp
 
+from signing.algorithms import Mechanism
 from signing.certificates import certificate_of
 from signing.credentials.base import SignerIdentity
 from signing.der import CONTEXT_0, CONTEXT_1, SEQUENCE, SET, tlv
@@ -46,8 +48,7 @@ def signed_attributes(
     piece: asn1crypto takes 20 ms to encode such a nested structure, as it encodes the inner parts again and again.
     """
     mechanism = identity.mechanism
-    digest_algorithm = cms.DigestAlgorithm({"algorithm": mechanism.digest_algorithm}).dump()
-    signature_algorithm = mechanism.identifier().dump()
+    digest_algorithm, signature_algorithm = _algorithms(mechanism)
     certificate_hash = core.OctetString(hashlib.sha256(identity.certificate).digest()).dump()
     attributes = [
         attribute("content_type", cms.ContentType(content_type).dump()),
@@ -64,6 +65,14 @@ def signed_attributes(
         form = "utc_time" if signing_time.year < 2050 else "generalized_time"
         attributes.append(attribute("signing_time", cms.Time({form: signing_time}).dump()))
     return tlv(SET, b"".join(sorted(attributes)))
+
+
+@cache
+def _algorithms(mechanism: Mechanism) -> tuple[bytes, bytes]:
+    """DER of the identifiers of digest and signature: asn1crypto takes longer for them than a key for signing."""
+    return cms.DigestAlgorithm(
+        {"algorithm": mechanism.digest_algorithm}
+    ).dump(), mechanism.identifier().dump()
 
 
 def attribute(kind: str, value: bytes) -> bytes:
@@ -139,7 +148,7 @@ def signed_data(
     """DER of a ContentInfo with a SignedData of one signer (RFC 5652 5); `content` is in its EncapsulatedContentInfo,
     `evidence` its RevocationInfoChoices, `unsigned` the unsigned attribute.
     """
-    digest_algorithm = cms.DigestAlgorithm({"algorithm": identity.mechanism.digest_algorithm}).dump()
+    digest_algorithm, signature_algorithm = _algorithms(identity.mechanism)
     issuer_and_serial = identity.parsed.issuer.dump() + core.Integer(identity.parsed.serial_number).dump()
     signer_info = tlv(
         SEQUENCE,
@@ -147,7 +156,7 @@ def signed_data(
         + tlv(SEQUENCE, issuer_and_serial)
         + digest_algorithm
         + bytes([CONTEXT_0]) + attributes[1:]
-        + identity.mechanism.identifier().dump()
+        + signature_algorithm
         + core.OctetString(value).dump()
         + (tlv(CONTEXT_1, unsigned) if unsigned else b""),
     )  # fmt: skip

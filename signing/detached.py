@@ -22,10 +22,10 @@ from pyhanko_certvalidator.ltv.poe import POEManager
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
-from signing.aio import run
+from signing.aio import at_once
 from signing.algorithm_policy import NEVER
 from signing.algorithms import describe_algorithm, verify_raw
-from signing.certificates import certificate_of
+from signing.certificates import certificate_of, crl_of, ocsp_of
 from signing.cms import assemble, signed_attributes, timestamp_tokens, token_time
 from signing.credentials.base import Credential, common_name
 from signing.details import certificate_details, organisation_of, signed_bytes
@@ -110,7 +110,8 @@ def verify_detached(
         certificate = generic_cms.extract_certs_for_validation(signed).signer_cert
         algorithm = signer["digest_algorithm"]["algorithm"].native
         digest = hashlib.new(algorithm, content).digest()
-        outcome, time = run(_judge(signed, signer, digest, trust, moment))
+        knowledge = _read_evidence(signed)
+        outcome, time = _judge(signed, signer, digest, trust, knowledge, moment)
         ends = trust.algorithms.signer_ends(signer, certificate)
         level: Level | None = None
         if not isinstance(outcome, AdESFailure):
@@ -134,7 +135,7 @@ def verify_detached(
             algorithm_accepted=trust.algorithms.accepts(ends, time or moment),
             algorithm_ends=None if ends is NEVER else ends,
             signed=signed_bytes(signer),
-            **certificate_details(signed, _read_evidence(signed), trust, at=time or moment),
+            **certificate_details(signed, knowledge, trust, at=time or moment),
         )
     # asn1crypto and pyHanko give many kinds of errors for bytes that are not such a signature.
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, PyHankoError) as error:
@@ -153,21 +154,27 @@ def verify_detached(
         )
 
 
-async def _judge(
-    signed: cms.SignedData, signer: cms.SignerInfo, digest: bytes, trust: TrustStore, at: datetime
+def _judge(
+    signed: cms.SignedData,
+    signer: cms.SignerInfo,
+    digest: bytes,
+    trust: TrustStore,
+    knowledge: LocalKnowledge,
+    at: datetime,
 ) -> tuple[AdESSubIndic, datetime | None]:
-    knowledge = _read_evidence(signed)
     policy = specification(trust, knowledge)
     time: datetime | None = None
     proven = True
     for token in timestamp_tokens(signer):
         timing, handlers = _as_of(at, policy)
-        judged = await ades_timestamp_validation(
-            token,
-            policy,
-            generic_cms.message_imprint_checker(signer),
-            timing_info=timing,
-            validation_data_handlers=handlers,
+        judged = at_once(
+            ades_timestamp_validation(
+                token,
+                policy,
+                generic_cms.message_imprint_checker(signer),
+                timing_info=timing,
+                validation_data_handlers=handlers,
+            )
         )
         shown: AdESSubIndic = judged.ades_subindic
         if shown is AdESPassed.OK and not trust.algorithms.accepts(trust.algorithms.imprint_ends(token), at):
@@ -179,8 +186,10 @@ async def _judge(
         if shown in (AdESPassed.OK, AdESIndeterminate.TRY_LATER):
             time = min(time or token_time(token), token_time(token))
     timing, handlers = _as_of(time or at, policy)
-    result = await ades_basic_validation(
-        signed, policy, timing_info=timing, raw_digest=digest, validation_data_handlers=handlers
+    result = at_once(
+        ades_basic_validation(
+            signed, policy, timing_info=timing, raw_digest=digest, validation_data_handlers=handlers
+        )
     )
     outcome: AdESSubIndic = result.ades_subindic
     if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
@@ -235,8 +244,12 @@ def _read_evidence(signed: cms.SignedData) -> LocalKnowledge:
     choices = signed["crls"]
     for choice in () if isinstance(choices, core.Void) else choices:
         if choice.name == "crl":
-            crls.append(CRLContainer(choice.chosen))
+            crls.append(CRLContainer(crl_of(choice.chosen.dump())))
         elif choice.chosen["other_rev_info_format"].native == "ocsp_response":
-            ocsps.extend(OCSPContainer.load_multi(choice.chosen["other_rev_info"]))
-    certificates = [choice.chosen for choice in signed["certificates"] if choice.name == "certificate"]
+            ocsps.extend(OCSPContainer.load_multi(ocsp_of(choice.chosen["other_rev_info"].dump())))
+    certificates = [
+        certificate_of(choice.chosen.dump())
+        for choice in signed["certificates"]
+        if choice.name == "certificate"
+    ]
     return LocalKnowledge(known_ocsps=ocsps, known_crls=crls, known_certs=certificates)

@@ -16,6 +16,7 @@ from asn1crypto import algos, cms, core, crl, ocsp, pdf, x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from pyhanko_certvalidator.errors import InvalidCertificateError
 
+from signing.der import SEQUENCE, tlv
 from signing.verified import VERIFIER
 
 __all__ = [
@@ -26,9 +27,11 @@ __all__ = [
     "Statement",
     "Unusable",
     "carried",
+    "ocsp_request",
     "read_crl",
     "read_ocsp",
     "responder_certificates",
+    "sources",
 ]
 
 Item: TypeAlias = ocsp.OCSPResponse | crl.CertificateList
@@ -86,6 +89,31 @@ class Evidence:
         ):
             for der, item in others.items():
                 mine.setdefault(der, item)
+
+
+def sources(certificate: x509.Certificate, *, prefer_crl: bool) -> list[tuple[str, str]]:
+    """Where evidence about the certificate can be fetched, in order: `ocsp` or `crl`, and the address."""
+    responders = [("ocsp", url) for url in certificate.ocsp_urls if _over_http(url)]
+    lists = [
+        ("crl", url)
+        for point in certificate.crl_distribution_points or ()
+        if (url := point.url) is not None and _over_http(url)
+    ]
+    return [*lists, *responders] if prefer_crl else [*responders, *lists]
+
+
+def ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
+    """DER of an OCSPRequest (RFC 6960 4.1.1), piece by piece: asn1crypto encodes nested values again and again."""
+    request: bytes = (
+        # SHA-1 only names the issuer here; it is the one algorithm every responder knows (RFC 5019 2.1.1).
+        algos.DigestAlgorithm({"algorithm": "sha1"}).dump()
+        + core.OctetString(certificate.issuer.sha1).dump()
+        + core.OctetString(issuer.public_key.sha1).dump()
+        + core.Integer(certificate.serial_number).dump()
+    )
+    for _ in ("CertID", "Request", "requestList", "TBSRequest", "OCSPRequest"):
+        request = tlv(SEQUENCE, request)
+    return request
 
 
 def read_ocsp(
@@ -270,3 +298,7 @@ def _archived(signer: cms.SignerInfo | None) -> Iterator[Item]:
 
 def _parsed(value: Any, kind: Any) -> Any:
     return value if isinstance(value, kind) else kind.load(value.dump(), strict=True)
+
+
+def _over_http(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))

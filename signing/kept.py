@@ -60,26 +60,31 @@ class Kept(Generic[K, V]):
             self._bytes -= self._items.pop(key)[1]
 
 
-_of_document: Final[ContextVar[dict[Any, Any] | None]] = ContextVar("signing_of_document", default=None)
+_PARSED: Final = 2_048
+_PARSED_BYTES: Final = 32 * 1024 * 1024
+
+_of_document: Final[ContextVar[Kept[Any, Any] | None]] = ContextVar("signing_of_document", default=None)
+_nothing: Final[Kept[Any, Any]] = Kept(0, 0)
 
 
 @contextmanager
 def one_document() -> Iterator[None]:
     """While this lasts, `of_document` keeps what is put in it. Within another one, it is that one.
 
-    Who signs, augments and validates one agreement's documents in a row may put it around all of that.
+    It is put around all that is done with one document, or with one agreement in one run: certificates and names of
+    persons are in it, which are nobody else's business, and gone with its end.
     """
     if _of_document.get() is not None:
         yield
         return
-    token = _of_document.set({})
+    token = _of_document.set(Kept(_PARSED, _PARSED_BYTES))
     try:
         yield
     finally:
         _of_document.reset(token)
 
 
-def of_document() -> dict[Any, Any]:
+def of_document() -> Kept[Any, Any]:
     """What is kept while one document is looked at, by keys of the caller's; nothing stays in it at other times."""
     kept = _of_document.get()
-    return {} if kept is None else kept
+    return _nothing if kept is None else kept

@@ -7,6 +7,7 @@ names are kept for the process (`remember`), others as long as the document that
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 from asn1crypto import x509
@@ -19,6 +20,10 @@ _KEPT: Final = 512
 _KEPT_BYTES: Final = 256 * 1024
 _compare: Final[Any] = x509.Name.__eq__
 _hashable: Final[Any] = x509.Name.hashable.fget
+_string_prep: Final[Any] = x509.NameTypeAndValue._ldap_string_prep
+_LATIN: Final = re.compile("[ -~À-ÖØ-Þà-öø-ÿ–]*")
+"""Letters that are mapped to small ones at most, are normal, allowed, and not from right to left (RFC 4518 2)."""
+_SPACES: Final = re.compile(" +")
 _OWN: Final = "_prepared_name"
 """Name of an attribute of our own, of asn1crypto's objects."""
 
@@ -64,7 +69,8 @@ def _prepared(name: x509.Name) -> _Prepared:
         kept = of_document()
         found = kept.get((_OWN, der))
         if found is None:
-            found = kept[_OWN, der] = _prepare(sequence)
+            found = _prepare(sequence)
+            kept.put((_OWN, der), found, len(der))
     setattr(name, _OWN, found)
     return found
 
@@ -75,7 +81,15 @@ def _prepare(sequence: x509.RDNSequence) -> _Prepared:
     return _Prepared(parts, "\x1e".join(keys))
 
 
+def _prepared_string(self: x509.NameTypeAndValue, string: str) -> str:
+    """As asn1crypto's, which looks every letter up in eight tables."""
+    if not isinstance(string, str) or not _LATIN.fullmatch(string):
+        return str(_string_prep(self, string))
+    return f" {_SPACES.sub('  ', string.lower()).strip()} "
+
+
 def install() -> None:
     """Let asn1crypto use what is kept."""
+    x509.NameTypeAndValue._ldap_string_prep = _prepared_string
     x509.Name.__eq__ = _equal
     x509.Name.hashable = property(_key)

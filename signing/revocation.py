@@ -7,16 +7,18 @@ next; that the path above holds too is checked at the end, by `EvidenceCollector
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from threading import Lock
 from typing import Final
 
 import requests
-from asn1crypto import algos, crl, ocsp, x509
+from asn1crypto import crl, ocsp, x509
 from pyhanko_certvalidator.context import CertValidationPolicySpec, bootstrap_validation_data_handlers
 from pyhanko_certvalidator.errors import PathValidationError, RevokedError
 from pyhanko_certvalidator.ltv.poe import POEManager
@@ -27,6 +29,8 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.aio import at_once
+from signing.asn1 import unchanging
+from signing.certificates import met
 from signing.credentials.base import common_name
 from signing.errors import CertificateRevoked, RevocationTooEarly, RevocationUnavailable
 from signing.evidence import (
@@ -36,9 +40,11 @@ from signing.evidence import (
     Item,
     Statement,
     Unusable,
+    ocsp_request,
     read_crl,
     read_ocsp,
     responder_certificates,
+    sources,
 )
 from signing.http import NotReceived, open_session, received, shown_address, time_limit
 from signing.kept import Kept
@@ -87,6 +93,10 @@ class _Wanted:
     stapled: tuple[Item, ...] = ()
 
 
+class _NotAtHand(Exception):
+    """It has to be fetched."""
+
+
 class EvidenceCollector:
     """Fetches evidence. Keeps its connections, and answers for an hour or until they are renewed; threads may share it.
 
@@ -123,16 +133,13 @@ class EvidenceCollector:
         wanted = _wanted(chains)
         if not wanted:
             return
-        with ThreadPoolExecutor(max_workers=min(_CONNECTIONS, len(wanted))) as pool:
-            fetched = {
-                der: pool.submit(self._with_responders, item, now, into) for der, item in wanted.items()
-            }
+        found = self._found(wanted, now, into)
         for chain in chains:
             own = Evidence()
             for certificate in chain.path.iter_certs(include_root=True):
                 own.add(certificate)
-                if certificate.dump() in fetched:
-                    for item in fetched[certificate.dump()].result():
+                if certificate.dump() in found:
+                    for item in found[certificate.dump()]():
                         own.add(item)
             try:
                 _verify(chain, own, now)
@@ -141,31 +148,56 @@ class EvidenceCollector:
                 self._kept.clear()
                 raise
             into.update(own)
+            for proof in (*own.ocsps.values(), *own.crls.values()):
+                met(proof)
 
     def close(self) -> None:
         """Close the connections kept."""
         self._session.close()
 
-    def _with_responders(self, wanted: _Wanted, now: datetime, known: Evidence) -> list[Item]:
-        """Evidence for a certificate, and for the responder that gave it unless that is exempt."""
-        found = [self._statement(wanted, now)]
+    def _found(
+        self, wanted: Mapping[bytes, _Wanted], now: datetime, known: Evidence
+    ) -> dict[bytes, Callable[[], list[Item]]]:
+        """Evidence for each certificate, or the error when it is asked for. What is at hand is read by this thread."""
+        found: dict[bytes, Callable[[], list[Item]]] = {}
+        missing: dict[bytes, Callable[[], list[Item]]] = {}
+        for der, item in wanted.items():
+            try:
+                at_hand = self._with_responders(item, now, known, fetch=False)
+            except (_NotAtHand, RevocationUnavailable):
+                missing[der] = partial(self._with_responders, item, now, known, fetch=True)
+            else:
+                found[der] = partial(list, at_hand)
+        if len(missing) == 1:
+            return found | {der: cache(ask) for der, ask in missing.items()}
+        asked = {der: _threads(os.getpid()).submit(ask) for der, ask in missing.items()}
+        wait(asked.values())
+        return found | {der: future.result for der, future in asked.items()}
+
+    def _with_responders(self, wanted: _Wanted, now: datetime, known: Evidence, *, fetch: bool) -> list[Item]:
+        """Evidence for a certificate, and for the responder that gave it unless that is exempt.
+
+        Raises `_NotAtHand` where something would have to be fetched, and is not to be.
+        """
+        found = [self._statement(wanted, now, fetch=fetch)]
         for responder in responder_certificates(found[0]):
             # A responder without the no-check extension is itself in need of evidence (RFC 6960 4.2.2.2.1).
             settled = responder.dump() == wanted.issuer.dump() or responder.dump() in known.certificates
             if responder.ocsp_no_check_value is None and not settled:
-                found.append(self._statement(_Wanted(responder, wanted.issuer, prefer_crl=True), now))
+                own = _Wanted(responder, wanted.issuer, prefer_crl=True)
+                found.append(self._statement(own, now, fetch=fetch))
         return found
 
-    def _statement(self, wanted: _Wanted, now: datetime) -> Item:
+    def _statement(self, wanted: _Wanted, now: datetime, *, fetch: bool) -> Item:
         """The first that will do: stapled since the use, fetched, stapled before."""
         reasons: list[Unusable] = []
         since_use = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
         if found := self._stapled(since_use, now, []):
             return found
         large: Item | None = None
-        for kind, url in _sources(wanted):
+        for kind, url in sources(wanted.certificate, prefer_crl=wanted.prefer_crl):
             try:
-                found = self._asked(kind, url, wanted, now)
+                found = self._asked(kind, url, wanted, now, fetch=fetch)
             except Unusable as reason:
                 reasons.append(reason)
                 log.warning("evidence source url=%s not used: %s", shown_address(url), reason)
@@ -195,25 +227,36 @@ class EvidenceCollector:
             return item
         return None
 
-    def _asked(self, kind: str, url: str, wanted: _Wanted, now: datetime) -> Item:
+    def _asked(self, kind: str, url: str, wanted: _Wanted, now: datetime, *, fetch: bool) -> Item:
         key = (url, b"" if kind == "crl" else wanted.certificate.dump())
+        if not fetch:
+            if (item := self._known(key, wanted, now)) is None:
+                raise _NotAtHand
+            return item
         # Only who wants the same waits for it: a list is fetched once, however many certificates it is for.
         with self._one_at_a_time[hash(key) % len(self._one_at_a_time)]:
-            kept = self._kept.get(key)
-            if kept is not None and timedelta() <= now - kept[0] <= _KEEP:
-                try:
-                    statement = _read(kept[1], wanted, now)
-                    if statement.next_update is not None and now < statement.next_update:
-                        later = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
-                        self._check_age(statement, later, now)
-                        return statement.item
-                except Unusable:
-                    self._kept.drop(key)
+            if (item := self._known(key, wanted, now)) is not None:
+                return item
             item = self._crl(url) if kind == "crl" else self._ocsp(url, wanted)
             statement = _read(item, wanted, now)
             self._kept.put(key, (now, item), len(item.dump()))
         self._check_age(statement, wanted, now)
         return item
+
+    def _known(self, key: tuple[str, bytes], wanted: _Wanted, now: datetime) -> Item | None:
+        """What is kept, where it is as good as what would be fetched."""
+        kept = self._kept.get(key)
+        if kept is None or not timedelta() <= now - kept[0] <= _KEEP:
+            return None
+        try:
+            statement = _read(kept[1], wanted, now)
+            if statement.next_update is not None and now < statement.next_update:
+                later = replace(wanted, issued_after=wanted.issued_after or wanted.used_at)
+                self._check_age(statement, later, now)
+                return statement.item
+        except Unusable:
+            self._kept.drop(key)
+        return None
 
     def _check_age(self, statement: Statement, wanted: _Wanted, now: datetime) -> None:
         if wanted.issued_after is not None and statement.this_update < wanted.issued_after:
@@ -227,30 +270,27 @@ class EvidenceCollector:
             raise Unusable(f"it is older than {self._max_age}")
 
     def _ocsp(self, url: str, wanted: _Wanted) -> ocsp.OCSPResponse:
-        # SHA-1 only names the issuer here; it is the one algorithm every responder knows (RFC 5019 2.1.1).
-        identifier = ocsp.CertId(
-            {
-                "hash_algorithm": algos.DigestAlgorithm({"algorithm": "sha1"}),
-                "issuer_name_hash": wanted.certificate.issuer.sha1,
-                "issuer_key_hash": wanted.issuer.public_key.sha1,
-                "serial_number": wanted.certificate.serial_number,
-            }
-        )
-        request = ocsp.OCSPRequest({"tbs_request": {"request_list": [{"req_cert": identifier}]}})
         body = self._fetch(
-            url, _MAX_OCSP, data=request.dump(), headers={"Content-Type": "application/ocsp-request"}
+            url,
+            _MAX_OCSP,
+            data=ocsp_request(wanted.certificate, wanted.issuer),
+            headers={"Content-Type": "application/ocsp-request"},
         )
         try:
-            return ocsp.OCSPResponse.load(body, strict=True)
+            response = ocsp.OCSPResponse.load(body, strict=True)
         except MALFORMED as error:
             raise Unusable(f"the answer is malformed ({type(error).__name__})") from error
+        unchanging(response)
+        return response
 
     def _crl(self, url: str) -> crl.CertificateList:
         body = self._fetch(url, _MAX_CRL)
         try:
-            return crl.CertificateList.load(body, strict=True)
+            listing = crl.CertificateList.load(body, strict=True)
         except MALFORMED as error:
             raise Unusable(f"the answer is malformed ({type(error).__name__})") from error
+        unchanging(listing)
+        return listing
 
     def _fetch(
         self, url: str, limit: int, *, data: bytes | None = None, headers: dict[str, str] | None = None
@@ -272,6 +312,12 @@ class EvidenceCollector:
             raise Unusable(str(error)) from error
         except requests.RequestException as error:
             raise Unusable(type(error).__name__) from error
+
+
+@lru_cache(maxsize=2)
+def _threads(_process: int) -> ThreadPoolExecutor:
+    """The process's own: a fork has none of its parent's. To start them anew each time costs memory, too."""
+    return ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="evidence")
 
 
 def _check_grace(chains: Sequence[Chain], now: datetime) -> None:
@@ -306,12 +352,6 @@ def _wanted(chains: Sequence[Chain]) -> dict[bytes, _Wanted]:
             if known is not item:
                 wanted[certificate.dump()] = replace(known, stapled=(*known.stapled, *stapled))
     return wanted
-
-
-def _sources(wanted: _Wanted) -> list[tuple[str, str]]:
-    lists = [("crl", url) for url in _crl_urls(wanted.certificate)]
-    responders = [("ocsp", url) for url in wanted.certificate.ocsp_urls if _over_http(url)]
-    return [*lists, *responders] if wanted.prefer_crl else [*responders, *lists]
 
 
 def _read(item: Item, wanted: _Wanted, now: datetime) -> Statement:
@@ -373,15 +413,3 @@ def _verify(chain: Chain, own: Evidence, now: datetime) -> None:
         raise RevocationUnavailable(
             f"the evidence about revocation cannot be read ({type(error).__name__})", remedy="try again later"
         ) from error
-
-
-def _crl_urls(certificate: x509.Certificate) -> list[str]:
-    return [
-        url
-        for point in certificate.crl_distribution_points or ()
-        if (url := point.url) is not None and _over_http(url)
-    ]
-
-
-def _over_http(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://"))

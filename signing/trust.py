@@ -20,7 +20,7 @@ from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
-from signing import certificates, names
+from signing import asn1, certificates, names, verified
 from signing.aio import at_once
 from signing.algorithm_policy import AlgorithmPolicy
 from signing.credentials.base import common_name
@@ -30,8 +30,10 @@ from signing.verified import VERIFIER
 
 __all__ = ["TIMESTAMPS", "TrustStore"]
 
+asn1.install()
 names.install()
 certificates.install()
+verified.install()
 
 TIMESTAMPS: Final = "timestamps"
 """Name of the list for time-stamping authorities."""
@@ -181,11 +183,18 @@ class TrustStore:
 
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:
-        return tuple(x509.Certificate.load(der) for der in self.anchors)
+        loaded = tuple(x509.Certificate.load(der) for der in self.anchors)
+        for each in loaded:
+            asn1.unchanging(each)
+        return loaded
 
     @cached_property
     def manager(self) -> SimpleTrustManager:
         return SimpleTrustManager.build(trust_roots=self.certificates)
+
+    @cached_property
+    def _anchors(self) -> frozenset[bytes]:
+        return frozenset(self.anchors)
 
     def granted(self, anchor: bytes, at: datetime) -> bool:
         """Whether the anchor (DER) is trusted at that time."""
@@ -193,7 +202,7 @@ class TrustStore:
         return periods is None or any(start <= at and (end is None or at < end) for start, end in periods)
 
     def __contains__(self, certificate: x509.Certificate) -> bool:
-        return certificate.dump() in self.anchors
+        return certificate.dump() in self._anchors
 
     def path(
         self, certificate: x509.Certificate, others: Iterable[x509.Certificate], *, at: datetime
@@ -203,7 +212,8 @@ class TrustStore:
         Raises `NotTrusted`. The only path that there is is kept when it held, and then held to the other time alone:
         all else that decides it are the certificates and these anchors.
         """
-        above = _issuers(certificate, others)
+        # An anchor among the others is one anyway.
+        above = [each for each in _issuers(certificate, others) if each.dump() not in self._anchors]
         key = certificate.sha256, *(each.sha256 for each in above)
         found = self._known(certificate, key)
         if found is not None and self._holds(found, at):
@@ -216,14 +226,15 @@ class TrustStore:
     def _known(self, certificate: x509.Certificate, key: tuple[bytes, ...]) -> ValidationPath | None:
         if certificates.is_authority(certificate):
             return self._paths.get(key)
-        store, path = of_document().get(key, (None, None))
+        store, path = of_document().get(key) or (None, None)
         return path if store is self else None
 
     def _keep(self, certificate: x509.Certificate, key: tuple[bytes, ...], path: ValidationPath) -> None:
+        size = sum(len(each.dump()) for each in path.iter_certs(include_root=True))
         if certificates.is_authority(certificate):
-            self._paths.put(key, path, sum(len(each.dump()) for each in path.iter_certs(include_root=True)))
+            self._paths.put(key, path, size)
         else:
-            of_document()[key] = self, path
+            of_document().put(key, (self, path), size)
 
     def _holds(self, path: ValidationPath, at: datetime) -> bool:
         """Whether what time decides of a path is as it was: validity, algorithms, and that the anchor is granted."""

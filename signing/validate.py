@@ -40,7 +40,7 @@ from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing import changes
-from signing.aio import run
+from signing.aio import at_once, run
 from signing.algorithm_policy import NEVER, AlgorithmPolicy
 from signing.algorithms import describe_algorithm
 from signing.certificates import certificate_of, crl_of, ocsp_of
@@ -66,6 +66,7 @@ from signing.policy import specification
 from signing.structure import check_structure
 from signing.trust import TrustStore
 from signing.verdicts import PAST_MAY_HELP, explain, indication, not_readable, over_limit, sub_indication
+from signing.verified import among, no_paths
 
 __all__ = ["validate"]
 
@@ -188,6 +189,8 @@ class _Validation:
         self.holding: list[int] = []
         """Revisions of the document timestamps that hold, the newest first."""
         self._stores: dict[int, LocalKnowledge] = {}
+        self._held: dict[int, Any] = {}
+        """Paths that held, by the evidence they held by."""
 
     def report(self) -> ValidationReport:
         if self.reader.encrypted:
@@ -198,7 +201,7 @@ class _Validation:
             return self._report("INDETERMINATE", "SIGNED_DATA_NOT_FOUND", (), ())
         judged_stamps: dict[int, _Judgement] = {}
         for stamp in reversed(stamps):
-            judged_stamps[stamp.signed_revision] = judgement = run(self._judge_stamp(stamp))
+            judged_stamps[stamp.signed_revision] = judgement = self._judge_stamp(stamp)
             if judgement.outcome is AdESPassed.OK:
                 self._prove(stamp)
                 self.holding.append(stamp.signed_revision)
@@ -248,23 +251,25 @@ class _Validation:
 
     # Judging
 
-    async def _judge_stamp(self, stamp: EmbeddedPdfSignature) -> _Judgement:
+    def _judge_stamp(self, stamp: EmbeddedPdfSignature) -> _Judgement:
         digest = stamp.compute_digest()
-        judgement = await self._judge_token(stamp.signed_data, lambda _: digest, stamp.signed_revision)
+        judgement = self._judge_token(stamp.signed_data, lambda _: digest, stamp.signed_revision)
         return self._with_structure(stamp, judgement)
 
-    async def _judge_token(self, token: cms.SignedData, imprint: Any, revision: int) -> _Judgement:
+    def _judge_token(self, token: cms.SignedData, imprint: Any, revision: int) -> _Judgement:
         """A timestamp token, at the present and then by the proofs there are (EN 319 102-1 5.4, 5.6.2.4)."""
         trust, knowledge = self.trust.timestamps, self._evidence_for(token, revision)
         policy = specification(trust, knowledge)
-        result = await ades_timestamp_validation(
-            token,
-            policy,
-            imprint,
-            timing_info=self.timing,
-            validation_data_handlers=self._handlers(policy),
+        result = at_once(
+            ades_timestamp_validation(
+                token,
+                policy,
+                imprint,
+                timing_info=self.timing,
+                validation_data_handlers=self._handlers(policy, knowledge),
+            )
         )
-        outcome = await self._judge_past(token, result.ades_subindic, self.proofs, trust, knowledge)
+        outcome = self._judge_past(token, result.ades_subindic, self.proofs, trust, knowledge)
         if outcome is AdESPassed.OK and not self._accepted(
             trust.algorithms.imprint_ends(token), token, self.proofs
         ):
@@ -275,7 +280,7 @@ class _Validation:
         time: datetime = copy(proofs)[signed["signer_infos"][0]["signature"].native]
         return time if time < self.at else None
 
-    async def _judge_past(
+    def _judge_past(
         self,
         signed: cms.SignedData,
         outcome: AdESSubIndic,
@@ -284,7 +289,7 @@ class _Validation:
         knowledge: LocalKnowledge,
     ) -> AdESSubIndic:
         """As `_by_proofs`, and by an anchor that was granted when the signature is proven to have existed."""
-        found = await self._by_proofs(signed, outcome, proofs, trust, knowledge)
+        found = self._by_proofs(signed, outcome, proofs, trust, knowledge)
         if found is not AdESPassed.OK or not trust.periods:
             return found
         certificates = generic_cms.extract_certs_for_validation(signed)
@@ -295,7 +300,7 @@ class _Validation:
             return AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
         return found
 
-    async def _by_proofs(
+    def _by_proofs(
         self,
         signed: cms.SignedData,
         outcome: AdESSubIndic,
@@ -308,8 +313,8 @@ class _Validation:
             outcome = self._refine(signed, outcome, proofs, trust)
         if outcome not in PAST_MAY_HELP:
             return outcome
-        past = await past_validation(
-            signed, specification(trust, knowledge), copy(proofs), outcome, at=self.at
+        past = run(
+            past_validation(signed, specification(trust, knowledge), copy(proofs), outcome, at=self.at)
         )
         # Where the past does not help either, the present outcome says more.
         if past is not AdESPassed.OK:
@@ -344,14 +349,14 @@ class _Validation:
             return AdESIndeterminate.OUT_OF_BOUNDS_NO_POE
         return AdESIndeterminate.TRY_LATER
 
-    async def _judge_signature(self, signature: EmbeddedPdfSignature) -> _Judgement:
+    def _judge_signature(self, signature: EmbeddedPdfSignature) -> _Judgement:
         """A signature with its timestamps (EN 319 102-1 5.5, 5.6.3)."""
         value = signature.signer_info["signature"].native
         proofs = copy(self.proofs)
         time: datetime | None = None
         tokens: list[SignatureTimestampResult] = []
         for token in timestamp_tokens(signature.signer_info):
-            judged = await self._judge_token(
+            judged = self._judge_token(
                 token,
                 generic_cms.message_imprint_checker(signature.signer_info),
                 signature.signed_revision,
@@ -364,16 +369,16 @@ class _Validation:
         trust = self.signers.get(signature.field_name, self.trust)
         knowledge = self._evidence_for(signature.signed_data, signature.signed_revision)
         policy = specification(trust, knowledge)
-        result = await ades_basic_validation(
-            signature.signed_data,
-            policy,
-            timing_info=self.timing,
-            raw_digest=signature.compute_digest(),
-            validation_data_handlers=self._handlers(policy),
+        result = at_once(
+            ades_basic_validation(
+                signature.signed_data,
+                policy,
+                timing_info=self.timing,
+                raw_digest=signature.compute_digest(),
+                validation_data_handlers=self._handlers(policy, knowledge),
+            )
         )
-        outcome = await self._judge_past(
-            signature.signed_data, result.ades_subindic, proofs, trust, knowledge
-        )
+        outcome = self._judge_past(signature.signed_data, result.ades_subindic, proofs, trust, knowledge)
         if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
             outcome = AdESIndeterminate.NOT_YET_VALID
         proven = self._proven(signature.signed_data, proofs)
@@ -418,10 +423,11 @@ class _Validation:
         store = self._store(covering)
         return self.knowledge if later_revocation(signed, store, self.knowledge) else store
 
-    def _handlers(self, policy: SignatureValidationSpec) -> Any:
-        return bootstrap_validation_data_handlers(
+    def _handlers(self, policy: SignatureValidationSpec, knowledge: LocalKnowledge) -> Any:
+        handlers = bootstrap_validation_data_handlers(
             policy, timing_info=self.timing, poe_manager_override=copy(self.proofs)
         )
+        return among(self._held.setdefault(id(knowledge), no_paths()), handlers)
 
     def _prove(self, stamp: EmbeddedPdfSignature) -> None:
         """Everything the timestamp covers existed at its time (EN 319 102-1 5.6.2.3)."""
@@ -445,7 +451,7 @@ class _Validation:
     # Reporting
 
     def _signature_result(self, signature: EmbeddedPdfSignature, stamps: list[int]) -> SignatureResult:
-        judgement = run(self._judge_signature(signature))
+        judgement = self._judge_signature(signature)
         outcome = judgement.outcome
         certificate = signature.signer_cert
         level: Level | None = None

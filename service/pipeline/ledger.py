@@ -24,7 +24,7 @@ from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, SignertError, StoreError
 from service.pipeline.chain import Chain, read_chain, read_entries_after
 from service.pipeline.together import begun
-from signing.kept import Kept
+from signing.kept import Kept, one_document
 from signing.parts import Parts, PartsFile, digest
 
 __all__ = ["Ledger", "Raced", "blob_key"]
@@ -91,7 +91,8 @@ class Ledger:
         """Meanwhile this thread does not ask the store for what it wrote or read just before.
 
         What a blob holds is what its name says, so it cannot age; of a log, what has come to it is read. Nothing is
-        remembered afterwards: an erased agreement's content must not live on in a worker.
+        remembered afterwards: an erased agreement's content must not live on in a worker. So it is with certificates,
+        which the steps of a run meet again and again.
         """
         if self._recent.blobs is not None:
             yield
@@ -99,7 +100,8 @@ class Ledger:
         self._recent.blobs = Kept(_REMEMBERED, _REMEMBERED_BYTES)
         self._recent.chains = Kept(_REMEMBERED_LOGS, _REMEMBERED_BYTES)
         try:
-            yield
+            with one_document():
+                yield
         finally:
             self._recent.blobs = self._recent.chains = None
 

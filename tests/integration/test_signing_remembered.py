@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pyhanko_certvalidator
 import pytest
-from asn1crypto import x509
+from asn1crypto import ocsp, x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from pyhanko_certvalidator.context import CertValidationPolicySpec, bootstrap_validation_data_handlers
+from pyhanko_certvalidator.errors import PathValidationError
+from pyhanko_certvalidator.ltv.poe import POEManager
+from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
+from pyhanko_certvalidator.policy_decl import (
+    CertRevTrustPolicy,
+    RevocationCheckingPolicy,
+    RevocationCheckingRule,
+)
+from pyhanko_certvalidator.revinfo.archival import CRLContainer
 
-from signing import AlgorithmPolicy, NotTrusted, TrustStore, validate
+from signing import AlgorithmPolicy, NotTrusted, TrustStore, validate, verified
 from signing import names as prepared_names
+from signing.aio import at_once
 from signing.certificates import certificate_of, crl_of, kept_authorities
-from signing.evidence import Unusable, read_crl
-from signing.kept import one_document
+from signing.evidence import Unusable, ocsp_request, read_crl
+from signing.kept import Kept, one_document
 from signing.verified import Verifier
 from tests.pki import TestPki
 from tests.revocation import Issuing
@@ -171,6 +185,101 @@ def test_a_signature_that_verified_is_no_other_one(pki: TestPki) -> None:
     assert len(verifier.holding) == 1
 
 
+class _Counted:
+    """pyHanko's validation of a path, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._validate = verified._validate_path
+
+    async def __call__(self, context: Any, path: Any, parameters: Any) -> Any:
+        self.times += 1
+        return await self._validate(context, path, parameters)
+
+
+def test_a_path_that_held_is_validated_anew_where_anything_differs(
+    pki: TestPki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuing = Issuing(pki)
+    made = issuing.certificate(lists=["list"])
+    leaf, now = issuing.parsed(made), issuing.now
+    clean, telling = issuing.crl(lasts=YEAR), issuing.crl((made, now - timedelta(hours=1)), lasts=YEAR)
+    trust = TrustStore.from_pem(pki.root)
+    rules = RevocationCheckingPolicy(RevocationCheckingRule.CRL_REQUIRED, RevocationCheckingRule.NO_CHECK)
+    counted = _Counted()
+    monkeypatch.setattr(verified, "_validate_path", counted)
+
+    def holds(
+        held: Kept[Any, Any],
+        *,
+        by: TrustStore = trust,
+        at: datetime = now,
+        signed: datetime | None = None,
+        evidence: bytes = clean,
+        others: tuple[x509.Certificate, ...] = (),
+        skew: timedelta = timedelta(),
+    ) -> bool:
+        handlers = bootstrap_validation_data_handlers(
+            None,
+            crls=[CRLContainer(crl_of(evidence))],
+            certs=[issuing.issuer, *others],
+            poe_manager=POEManager(at),
+        )
+        policy = CertValidationPolicySpec(
+            trust_manager=by.manager,
+            revinfo_policy=CertRevTrustPolicy(rules),
+            algorithm_usage_policy=by.algorithms,
+            time_tolerance=skew,
+            signature_validator=verified.VERIFIER,
+        )
+        timing = ValidationTimingInfo(at, signed or at, point_in_time_validation=True)
+        context = policy.build_validation_context(timing, verified.among(held, handlers))
+        paths = context.path_builder.async_build_paths_lazy(leaf)
+        try:
+            at_once(pyhanko_certvalidator.find_valid_path(leaf, paths, context))
+        except PathValidationError:
+            return False
+        return True
+
+    held = verified.no_paths()
+    assert holds(held)
+    assert holds(held)
+    assert counted.times == 1
+    minute = timedelta(minutes=1)
+    ended = AlgorithmPolicy.parse(_POLICY.format(end=now).replace("2040-01-01", "2020-01-01"))
+    differing: list[tuple[dict[str, Any], bool]] = [
+        ({"at": now + minute}, True),
+        ({"at": leaf.not_valid_after + minute}, False),
+        ({"signed": now - minute}, True),
+        ({"skew": minute}, True),
+        ({"others": (issuing.parsed(issuing.loaded("ocsp")),)}, True),
+        ({"by": TrustStore(trust.anchors)}, True),
+        ({"by": TrustStore(trust.anchors, algorithms=ended)}, False),
+    ]
+    for differs, outcome in differing:
+        times = counted.times
+        assert holds(held, **differs) is outcome
+        assert counted.times == times + 1
+        assert holds(held, **differs) is outcome
+        assert counted.times == times + (1 if outcome else 2)  # what does not hold is tried anew
+    assert not holds(verified.no_paths(), evidence=telling)
+
+
+def test_a_report_does_not_hang_on_what_held(
+    final: bytes, signers: Signers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [NOW, NOW + timedelta(days=2), NOW + YEAR, NOW + 8 * YEAR, NOW + 40 * YEAR, NOW - YEAR]
+    counted = _Counted()
+    monkeypatch.setattr(verified, "_validate_path", counted)
+    reports = [validate(final, signers.trust, at=at).as_json() for at in times]
+    kept, counted.times = counted.times, 0
+    module = importlib.import_module("signing.validate")
+    monkeypatch.setattr(module, "no_paths", lambda: Kept(0, 0))
+    assert [validate(final, signers.trust, at=at).as_json() for at in times] == reports
+    assert kept < counted.times
+    assert len({report["indication"] for report in reports}) > 1
+
+
 _TEXTS = st.sampled_from(["Nav", "NAV", "nav ", "Na  v", "Na v", "Nav\u00ad", "Åse", "A\u030ase", "ØST", ""])
 _NAMES = st.lists(
     st.tuples(st.sampled_from(["common_name", "organization_name", "locality_name"]), _TEXTS), max_size=3
@@ -185,6 +294,43 @@ def test_names_are_compared_as_before(one: list[tuple[str, str]], other: list[tu
         assert (first != second) != (first == second)
         assert first.hashable == prepared_names._hashable(first)
     assert first != one
+
+
+_LETTERS = st.characters(max_codepoint=0x2100) | st.sampled_from(" \u00a0\u00ad\u0130ßµÿ×÷–—\u0301")
+
+
+@given(st.text(_LETTERS, max_size=6))
+def test_texts_are_prepared_as_before(text: str) -> None:
+    value = x509.NameTypeAndValue()
+
+    def prepared(prepare: Callable[..., str]) -> object:
+        try:
+            return prepare(value, text)
+        except ValueError as error:
+            return str(error)
+
+    assert prepared(prepared_names._prepared_string) == prepared(prepared_names._string_prep)
+
+
+def test_each_letter_is_prepared_as_before() -> None:
+    value = x509.NameTypeAndValue()
+    letters = [chr(code) for code in range(0x2100) if prepared_names._LATIN.fullmatch(chr(code))]
+    assert len(letters) > 150
+    for text in (*letters, *("A" + letter + " b" for letter in letters)):
+        assert prepared_names._prepared_string(value, text) == prepared_names._string_prep(value, text)
+
+
+def test_an_ocsp_request_is_written_as_asn1crypto_writes_it(pki: TestPki) -> None:
+    issuing = Issuing(pki)
+    certificate = issuing.parsed(issuing.certificate())
+    identifier = {
+        "hash_algorithm": {"algorithm": "sha1"},
+        "issuer_name_hash": certificate.issuer.sha1,
+        "issuer_key_hash": issuing.issuer.public_key.sha1,
+        "serial_number": certificate.serial_number,
+    }
+    request = ocsp.OCSPRequest({"tbs_request": {"request_list": [{"req_cert": identifier}]}})
+    assert ocsp_request(certificate, issuing.issuer) == request.dump()
 
 
 def test_public_key_of_a_kept_certificate_is_whole(pki: TestPki) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from signing import (
     RevocationTooEarly,
     RevocationUnavailable,
     augment,
+    revocation,
     validate,
 )
 from signing.der import SEQUENCE, SET, tlv
@@ -391,3 +394,42 @@ def _asks_for(request: Request, certificate: x509.Certificate) -> bool:
 
 def _again(request: Request) -> Request:
     return Request.from_values(path=request.path, method="POST", data=request.get_data())
+
+
+# Threads
+
+
+def test_what_is_fetched_is_fetched_at_the_same_time_by_few_threads(
+    issuing: Issuing, signers: Signers, collector: EvidenceCollector
+) -> None:
+    names = ["first", "second", "third"]
+    made = {name: issuing.certificate(responders=[name]) for name in names}
+    answers = {name: issuing.response(each) for name, each in made.items()}
+    all_asked = threading.Barrier(len(names), timeout=10)
+
+    def answer(name: str) -> bytes:
+        all_asked.wait()  # nobody is answered before all are asked
+        return answers[name]
+
+    for _ in range(8):
+        with issuing.answering(**{name: partial(answer, name) for name in names}):
+            evidence = collected(collector, *(chain_to(each, issuing, signers) for each in made.values()))
+        assert set(answers.values()) <= set(evidence.ocsps)
+        collector._kept.clear()
+    assert len(issuing.asked) == 8 * len(names)
+    assert len([each for each in threading.enumerate() if each.name.startswith("evidence")]) <= 8
+
+
+def test_for_what_is_at_hand_there_is_no_thread(
+    issuing: Issuing, signers: Signers, collector: EvidenceCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, made = issuing.crl(), [issuing.certificate(lists=["list"]) for _ in range(3)]
+    chains = [chain_to(each, issuing, signers, used_at=issuing.now - HOUR) for each in made]
+    with issuing.answering(list=lambda: listed):
+        first = collected(collector, *chains)
+    asked = len(signers.pki.requests)
+    monkeypatch.setattr(revocation, "_threads", None)
+    again = collected(collector, *chains)
+    assert list(again.crls) == list(first.crls)
+    assert listed in again.crls
+    assert len(signers.pki.requests) == asked
