@@ -41,7 +41,6 @@ from service.pipeline.services import Services
 from service.pipeline.together import mark, meanwhile
 from service.pipeline.work import Marker, Parked, upkeep_run
 from signing import RevocationUnavailable, SigningError
-from signing.kept import one_document
 
 __all__ = ["Outcome", "Rest", "drive", "unforeseen"]
 
@@ -103,8 +102,7 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
     marker, and `sweep` drives it again. A renewal that cannot be done now holds up nothing else: it has a marker of its
     own. Raises `NotFound` when the log has no entry yet, and `StoreError` when not even the marker can be written.
     """
-    # The same certificates, CRLs and answers come in every step; nothing of them is kept beyond this run.
-    with services.ledger.remembering(), one_document():
+    with services.ledger.remembering():
         return _drive(services, marker, observe)
 
 
