@@ -81,7 +81,7 @@ def _same_value(ground: Ground) -> bytes:
 
 def _prefix(ground: Ground) -> bytes:
     """A byte of a page's content, of the revision that all signatures cover."""
-    at = ground.document.index(b"stream", 200) + 60
+    at = ground.document.index(b"\nstream\n") + 60
     return ground.document[:at] + bytes([ground.document[at] ^ 1]) + ground.document[at + 1 :]
 
 

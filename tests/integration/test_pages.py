@@ -342,7 +342,7 @@ def test_motion_and_print_follow_the_readers_wishes(new_page: NewPage) -> None:
 
 def tampered(pdf: bytes) -> bytes:
     """The same document with one byte of its first revision changed, where text is."""
-    place = pdf.index(b"stream", 2000) + 40
+    place = pdf.index(b"\nstream\n") + 60
     return pdf[:place] + bytes([pdf[place] ^ 1]) + pdf[place + 1 :]
 
 

@@ -40,7 +40,7 @@ def _flip(document: bytes, at: int) -> bytes:
 
 def test_changed_byte_in_the_content(final: bytes, fielded: bytes, signers: Signers) -> None:
     """In a stream of the first revision: every signature covers it."""
-    start = final.index(b"stream", 200) + 60
+    start = final.index(b"\nstream\n") + 60
     report = validate(_flip(final, start), signers.trust)
     assert report.indication == "TOTAL-FAILED"
     assert report.sub_indication == "HASH_FAILURE"

@@ -24,6 +24,7 @@ from pypdf.generic import (
 )
 
 from service.adapters.pdf import finish, missing_values, text
+from service.adapters.pdf.content import marked_text
 from service.adapters.pdf.reader import Reader
 from service.domain.ports import Attachment
 from service.errors import NotArchivable, RenderFailed
@@ -306,6 +307,55 @@ class TestText:
         content = shown(0, 50, 700, r"12 TL (a\(b\)\\c) Tj T* (d(e)f) Tj (\101) ' 0 0 (B) \" 0 -12 TD (C) Tj")
 
         assert text(tagged([content], blocks=[[(0, 0)]])) == "a(b)\\c\nd(e)f\nA\nB\nC"
+
+
+_LINES = [
+    ["/P", "<<", "/MCID", "0", ">>", "BDC"],
+    ["/P", "<<", "/MCID", "1", ">>", "BDC"],
+    ["/Span", "<<", "/ActualText", "<FEFF00E5>", ">>", "BDC"],
+    ["/Artifact", "BMC"],
+    ["EMC"],
+    [
+        "q",
+        "0.3333333333",
+        "0.5",
+        "1",
+        "rg",
+        "BT",
+        "50.5",
+        "700",
+        "Td",
+        "/F1",
+        "10",
+        "Tf",
+        "<4142>",
+        "Tj",
+        "ET",
+        "Q",
+    ],
+    ["BT", "90", "700", "Td", "/F1", "12", "Tf", "[<41>-300<42>2<43>]", "TJ", "ET"],
+    ["q", "1", "0", "0", "1", "9", "9", "cm"],
+    ["Q"],
+    ["0", "0", "5", "5", "re", "W*", "n"],
+    ["7", "/F1", "true", "0.5", "-", "1234567890123"],
+]
+
+
+@given(st.lists(st.sampled_from(_LINES), max_size=12), st.data())
+def test_what_is_read_in_one_go_is_read_as_it_is_one_by_one(
+    lines: list[list[str]], data: st.DataObject
+) -> None:
+    tokens = [token for line in [*_LINES[:1], *lines] for token in line]
+    if data.draw(st.booleans()):
+        del tokens[data.draw(st.integers(1, len(tokens) - 1))]
+    contents = [" ".join(tokens).encode(), " %\n".join(tokens).encode()]  # a comment is a token of its own
+    found = []
+    for page in PdfReader(io.BytesIO(tagged(contents, blocks=[]))).pages:
+        try:
+            found.append(repr(marked_text(page, {})))
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            found.append(type(error).__name__)
+    assert found[0] == found[1]
 
 
 class TestMissingValues:

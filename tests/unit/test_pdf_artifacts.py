@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.adapters.pdf.artifacts import marked
@@ -64,6 +64,10 @@ _PIECES += [
 ]
 
 
+@example(b"S )BDC S EMC")
+@example(b"S <BDC> f <B DC>")
+@example(b"S <</A<BDC>>>BDC EMC")
+@example(b"S /BDC xBDC BDC{ S")
 @given(st.lists(st.sampled_from(_PIECES), max_size=30).map(b"".join))
 def test_marks_that_are_looked_for_are_those_that_reading_finds(content: bytes) -> None:
     """A comment at the end makes that the content is read token by token: it has no part in what is marked."""

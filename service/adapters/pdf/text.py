@@ -30,7 +30,7 @@ _LINE_EM = 0.7  # a step down or up that is a new line, not a raised or lowered 
 # A structure element as LibreOffice writes it: its role, its page, its children (ISO 32000-1 14.7.2).
 _PLAIN = re.compile(
     rb"<</Type/StructElem\n/S/([A-Za-z0-9#]+)\n/P [0-9]+ 0 R\n(?:/Pg ([0-9]+) 0 R\n)?"
-    rb"(?:/A [0-9]+ 0 R\n)?/K\[((?:[0-9]+ (?:0 R ?)?)*)\]\n>>"
+    rb"(?:/A (?:[0-9]+ 0 R|\[[0-9 R]*\])\n)?/K\[((?:[0-9]+ (?:0 R[ \n]?)?)*)\]\n>>"
 )
 _KID = re.compile(rb"([0-9]+)(?! 0 R) |([0-9]+) 0 R")
 # Right-to-left script is shown from left to right: the last character first.
