@@ -13,18 +13,19 @@ import os
 import random
 import tempfile
 import time
+import uuid
 from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import requests
 from asn1crypto import algos, tsp
 
 from benchmarks.documents import command, driven, in_process, rendered
-from benchmarks.installation import System, ours, servers
+from benchmarks.installation import Place, System, ours, servers
 from benchmarks.observed import CountingStore
 from benchmarks.report import Result, table
 from benchmarks.statistic import Sample
@@ -35,14 +36,19 @@ from signing import open_credential
 from tests.s3server import S3Server
 
 _USUAL = 100
+_FILED: Final = 0.5
+"""Seconds in which a worker has filed an agreement, after the event about its receipt."""
 _KEY_OPERATIONS = ("seal", "participant", "employer", "adviser", "seal", "seal")
 """The seal, three parties; the receipt's CAdES and its PDF."""
 
 
-def _idle(system: System, count: int) -> list[float]:
+def _idle(system: System, raw: _Raw, count: int) -> list[float]:
+    """One at a time, and the raw stages after each: so the machine is as fast for both."""
     found = []
     for _ in range(count):
         found += system.receipts([system.send()])
+        time.sleep(_FILED)
+        raw.measure()
     return found
 
 
@@ -71,47 +77,64 @@ def _stages(store: S3Store, ids: list[str]) -> dict[str, Sample]:
     return {name: Sample(tuple(values)) for name, values in spent.items()}
 
 
-def _raw(place: Any, store: S3Store, rounds: int) -> dict[str, Sample]:
-    """Seconds of each raw stage of one agreement."""
-    found: dict[str, list[float]] = defaultdict(list)
-    with in_process(place.folder / "raw") as services, requests.Session() as session:
+class _Raw:
+    """The raw stages of one agreement, one after another; `seconds` by stage."""
+
+    def __init__(self, place: Place, store: S3Store, services: Services) -> None:
+        self._url, self._store, self._office = place.pki.tsa_url, store, services.typesetting.office
         keys, tools = services.keys, services.typesetting
         before = _tokens(services)
         counted = CountingStore(services.store)
         observed = replace(services, store=counted, open_keys=lambda: keys, open_typesetting=lambda: tools)
-        docx, body = rendered(services, driven(observed, command()))
-        stamps = _tokens(services) - before
-        writes = counted.requests["create"] + counted.requests["put"]
-        size = counted.bytes_written // writes
+        self._docx, self._body = rendered(services, driven(observed, command()))
+        self.stamps = _tokens(services) - before
+        self.writes = counted.requests["create"] + counted.requests["put"]
+        self._size = counted.bytes_written // self.writes
         credentials = {name: open_credential(place.pki.credential(name)) for name in {*_KEY_OPERATIONS}}
-        request = _request()
-        for number in range(rounds):
+        self._credentials = [credentials[name] for name in _KEY_OPERATIONS]
+        self._session = requests.Session()
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+
+    def measure(self) -> None:
+        stages = (
+            ("one conversion", self._convert),
+            ("private-key operations", self._sign),
+            ("timestamps", self._stamp),
+            ("puts", self._put),
+        )
+        for name, stage in stages:
             began = time.perf_counter()
-            services.typesetting.office.to_pdf(docx)
-            found["one conversion"].append(time.perf_counter() - began)
-            began = time.perf_counter()
-            for name in _KEY_OPERATIONS:
-                credentials[name].sign(body[:256])
-            found["private-key operations"].append(time.perf_counter() - began)
-            began = time.perf_counter()
-            for _ in range(stamps):
-                session.post(
-                    place.pki.tsa_url,
-                    data=request,
-                    headers={"Content-Type": "application/timestamp-query"},
-                    timeout=10,
-                ).raise_for_status()
-            found["timestamps"].append(time.perf_counter() - began)
-            began = time.perf_counter()
-            for each in range(writes):
-                store.put(f"raw/{number}/{each}", body[:size])
-            found["puts"].append(time.perf_counter() - began)
-    return {
-        **{name: Sample(tuple(values)) for name, values in found.items()},
-        "sum": Sample(tuple(map(sum, zip(*found.values(), strict=True)))),
-        "of writes": Sample((float(writes),)),
-        "of timestamps": Sample((float(stamps),)),
-    }
+            stage()
+            self.seconds[name].append(time.perf_counter() - began)
+
+    def samples(self) -> dict[str, Sample]:
+        found = {name: Sample(tuple(values)) for name, values in self.seconds.items()}
+        return {**found, "sum": Sample(tuple(map(sum, zip(*self.seconds.values(), strict=True))))}
+
+    def shown(self, stage: str) -> str:
+        """The stage, with the number of its operations."""
+        numbers = {
+            "private-key operations": len(self._credentials),
+            "timestamps": self.stamps,
+            "puts": self.writes,
+        }
+        return f"{stage} ({numbers[stage]})" if stage in numbers else stage
+
+    def _convert(self) -> None:
+        self._office.to_pdf(self._docx)
+
+    def _sign(self) -> None:
+        for credential in self._credentials:
+            credential.sign(self._body[:256])
+
+    def _stamp(self) -> None:
+        headers = {"Content-Type": "application/timestamp-query"}
+        for _ in range(self.stamps):
+            self._session.post(self._url, data=_request(), headers=headers, timeout=10).raise_for_status()
+
+    def _put(self) -> None:
+        for _ in range(self.writes):
+            self._store.put(f"raw/{uuid.uuid4()}", self._body[: self._size])
 
 
 def _tokens(services: Services) -> int:
@@ -132,30 +155,23 @@ def run() -> Result:
     with tempfile.TemporaryDirectory() as temporary, servers(Path(temporary)) as place:
         os.environ.update(place.s3.environ)  # where boto3 looks
         with ours(place, workers=2) as system:
-            idle = Sample(tuple(_idle(system, count)))
+            store = S3Store(S3Server.PLAIN, system.log.parent.name, endpoint=place.s3.endpoint)
+            with in_process(place.folder / "raw") as services:
+                raw = _Raw(place, store, services)
+                idle = Sample(tuple(_idle(system, raw, count)))
             idle_ids = list(system.received)[-count:]
             print(f"idle: p50 {idle.median:.2f} s", flush=True)
             most = system.rate(max(1, count // 4))
             loaded = Sample(tuple(_loaded(system, count, 0.7 * most)))
             print(f"at 70 % of {most:.2f} a second: p50 {loaded.median:.2f} s", flush=True)
-            home = system.log.parent.name
-        store = S3Store(S3Server.PLAIN, home, endpoint=place.s3.endpoint)
         stages = _stages(store, idle_ids)
-        raw = _raw(place, store, max(3, min(30, count)))
     rows = [
         [name, *(f"{1000 * sample.at(share):.0f}" for share in (0.5, 0.95, 0.99))]
         for name, sample in (("idle", idle), (f"at 70 % load ({0.7 * most:.2f} a second)", loaded))
     ]
     staged = [[name, sample.shown()] for name, sample in stages.items()]
-    bare = [
-        [
-            f"{name}{_times(name, raw)}",
-            sample.shown(1000),
-        ]
-        for name, sample in raw.items()
-        if not name.startswith("of ")
-    ]
-    bound = idle.at(0.95) / raw["sum"].median
+    bare = [[raw.shown(name), sample.shown(1000)] for name, sample in raw.samples().items()]
+    bound = idle.at(0.95) / raw.samples()["sum"].median
     text = (
         f"{table(['command to receipt, ms', 'p50', 'p95', 'p99'], rows)}\n\n"
         f"{table(['stage, idle', 'ms (10th–90th)'], staged)}\n\n"
@@ -168,16 +184,7 @@ def run() -> Result:
         "loaded": loaded.as_json(),
         "most_per_second": most,
         "stages": {name: sample.as_json() for name, sample in stages.items()},
-        "raw": {name: sample.as_json() for name, sample in raw.items()},
+        "raw": {name: sample.as_json() for name, sample in raw.samples().items()},
         "p95_over_raw": bound,
     }
     return Result("latency", text, data, complete=count >= _USUAL)
-
-
-def _times(name: str, raw: dict[str, Sample]) -> str:
-    numbers = {
-        "private-key operations": len(_KEY_OPERATIONS),
-        "timestamps": int(raw["of timestamps"].median),
-        "puts": int(raw["of writes"].median),
-    }
-    return f" ({numbers[name]})" if name in numbers else ""
