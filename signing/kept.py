@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
-__all__ = ["Kept", "of_document", "one_document"]
+__all__ = ["Kept", "OneAtATime", "of_document", "one_document"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -58,6 +58,29 @@ class Kept(Generic[K, V]):
     def _remove(self, key: K) -> None:
         if key in self._items:
             self._bytes -= self._items.pop(key)[1]
+
+
+class OneAtATime(Generic[K]):
+    """Threads that want the same wait for one another; those that want other things do not."""
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._wanted: dict[K, tuple[Lock, int]] = {}
+
+    @contextmanager
+    def of(self, key: K) -> Iterator[None]:
+        """While this lasts, no other thread is in the same."""
+        with self._guard:
+            lock, threads = self._wanted.get(key, (Lock(), 0))
+            self._wanted[key] = lock, threads + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                _, threads = self._wanted.pop(key)
+                if threads > 1:
+                    self._wanted[key] = lock, threads - 1
 
 
 _PARSED: Final = 2_048

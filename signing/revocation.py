@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache, partial
 from itertools import pairwise
-from threading import Lock
 from typing import Final
 
 import requests
@@ -47,7 +46,7 @@ from signing.evidence import (
     sources,
 )
 from signing.http import NotReceived, open_session, received, shown_address, time_limit
-from signing.kept import Kept
+from signing.kept import Kept, OneAtATime
 from signing.trust import TrustStore
 from signing.verified import VERIFIER
 
@@ -117,7 +116,7 @@ class EvidenceCollector:
         self._max_age = max_age
         self._session = session or open_session()
         self._kept: Kept[tuple[str, bytes], tuple[datetime, Item]] = Kept(max_kept, max_kept_bytes)
-        self._one_at_a_time = [Lock() for _ in range(16)]
+        self._one_at_a_time: OneAtATime[tuple[str, bytes]] = OneAtATime()
 
     def collect(self, chains: Sequence[Chain], into: Evidence, *, at: datetime | None = None) -> None:
         """Add the certificates of every chain, and evidence for each but the anchor; all is fetched at once.
@@ -234,7 +233,7 @@ class EvidenceCollector:
                 raise _NotAtHand
             return item
         # Only who wants the same waits for it: a list is fetched once, however many certificates it is for.
-        with self._one_at_a_time[hash(key) % len(self._one_at_a_time)]:
+        with self._one_at_a_time.of(key):
             if (item := self._known(key, wanted, now)) is not None:
                 return item
             item = self._crl(url) if kind == "crl" else self._ocsp(url, wanted)
