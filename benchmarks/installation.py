@@ -81,18 +81,18 @@ class System:
     sent: dict[str, float] = field(default_factory=dict)
     received: dict[str, float] = field(default_factory=dict)
 
-    def send(self, agreement_id: str | None = None) -> str:
-        agreement_id = agreement_id or str(uuid.uuid4())
-        self.sent[agreement_id] = time.monotonic()
-        self.submit(agreement_id)
-        return agreement_id
-
     def __post_init__(self) -> None:
         # One for all of it: of a consumer that ends, RabbitMQ keeps what was on its way to it.
         self._consumer = Consumer(
             self.connection.default_channel, [self.events], on_message=self._keep, auto_declare=False
         )
         self._consumer.consume()
+
+    def send(self, agreement_id: str | None = None) -> str:
+        agreement_id = agreement_id or str(uuid.uuid4())
+        self.sent[agreement_id] = time.monotonic()
+        self.submit(agreement_id)
+        return agreement_id
 
     def _keep(self, message: Message) -> None:
         event = json.loads(message.body)

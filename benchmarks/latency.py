@@ -80,8 +80,9 @@ def _stages(store: S3Store, ids: list[str]) -> dict[str, Sample]:
 class _Raw:
     """The raw stages of one agreement, one after another; `seconds` by stage."""
 
-    def __init__(self, place: Place, store: S3Store, services: Services) -> None:
-        self._url, self._store, self._office = place.pki.tsa_url, store, services.typesetting.office
+    def __init__(self, place: Place, store: S3Store, services: Services, session: requests.Session) -> None:
+        self._url, self._store, self._session = place.pki.tsa_url, store, session
+        self._office = services.typesetting.office
         keys, tools = services.keys, services.typesetting
         before = _tokens(services)
         counted = CountingStore(services.store)
@@ -92,7 +93,6 @@ class _Raw:
         self._size = counted.bytes_written // self.writes
         credentials = {name: open_credential(place.pki.credential(name)) for name in {*_KEY_OPERATIONS}}
         self._credentials = [credentials[name] for name in _KEY_OPERATIONS]
-        self._session = requests.Session()
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
     def measure(self) -> None:
@@ -156,8 +156,8 @@ def run() -> Result:
         os.environ.update(place.s3.environ)  # where boto3 looks
         with ours(place, workers=2) as system:
             store = S3Store(S3Server.PLAIN, system.log.parent.name, endpoint=place.s3.endpoint)
-            with in_process(place.folder / "raw") as services:
-                raw = _Raw(place, store, services)
+            with in_process(place.folder / "raw") as services, requests.Session() as session:
+                raw = _Raw(place, store, services, session)
                 idle = Sample(tuple(_idle(system, raw, count)))
             idle_ids = list(system.received)[-count:]
             print(f"idle: p50 {idle.median:.2f} s", flush=True)
@@ -170,8 +170,9 @@ def run() -> Result:
         for name, sample in (("idle", idle), (f"at 70 % load ({0.7 * most:.2f} a second)", loaded))
     ]
     staged = [[name, sample.shown()] for name, sample in stages.items()]
-    bare = [[raw.shown(name), sample.shown(1000)] for name, sample in raw.samples().items()]
-    bound = idle.at(0.95) / raw.samples()["sum"].median
+    stripped = raw.samples()
+    bare = [[raw.shown(name), sample.shown(1000)] for name, sample in stripped.items()]
+    bound = idle.at(0.95) / stripped["sum"].median
     text = (
         f"{table(['command to receipt, ms', 'p50', 'p95', 'p99'], rows)}\n\n"
         f"{table(['stage, idle', 'ms (10th–90th)'], staged)}\n\n"
@@ -184,7 +185,7 @@ def run() -> Result:
         "loaded": loaded.as_json(),
         "most_per_second": most,
         "stages": {name: sample.as_json() for name, sample in stages.items()},
-        "raw": {name: sample.as_json() for name, sample in raw.samples().items()},
+        "raw": {name: sample.as_json() for name, sample in stripped.items()},
         "p95_over_raw": bound,
     }
     return Result("latency", text, data, complete=count >= _USUAL)

@@ -15,7 +15,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from signing.objects import look_up
 from signing.outline import outline
 from signing.parsing import names_in
-from signing.xrefs import listed
+from signing.xrefs import newest
 
 __all__ = ["unsettled"]
 
@@ -68,11 +68,8 @@ def _dictionaries(reader: PdfFileReader) -> Iterator[Any]:
 
 def _places(reader: PdfFileReader) -> Iterator[tuple[tuple[int, int], Any]]:
     """Number and generation of every object of the newest revision, and where it is."""
-    places: dict[tuple[int, int], Any] = {}
-    for revision in range(reader.xrefs.total_revisions):
-        places |= listed(reader, revision)
     containers = {(item.idnum, item.generation) for item in reader.xrefs.xref_stream_refs}
-    for key, place in places.items():
+    for key, place in newest(reader).items():
         if key not in containers and place is not None:  # None: freed since
             yield key, place
 

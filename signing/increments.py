@@ -20,7 +20,7 @@ from pyhanko.pdf_utils.xref import read_object_header
 from signing.model import Modification
 from signing.objects import form_fields, look_up, references, write, written
 from signing.outline import references_of
-from signing.xrefs import listed
+from signing.xrefs import places_of
 
 __all__ = ["Survey", "review_step"]
 
@@ -124,7 +124,7 @@ class Survey:
         self._mentions: list[tuple[tuple[int, int], list[tuple[int, int]]]] = []
         for number in range(reader.xrefs.total_revisions):
             resolver = reader.get_historical_resolver(number)
-            touched = listed(reader, number)
+            touched = places_of(reader, number)
             late = {key[0] for key in touched if key in mentioned and key not in known}
             if late and number > first:
                 self.filled[number] = late

@@ -24,7 +24,7 @@ from signing.model import Revision
 from signing.objects import pages
 from signing.parts import Buffer, Parts, PartsFile, parts_of
 from signing.plain import field_signed_in
-from signing.xrefs import listed
+from signing.xrefs import newest
 
 __all__ = ["page_count", "revisions"]
 
@@ -108,13 +108,10 @@ class AnewWriter(RevisionWriter):
     def _untouched(self) -> Iterator[tuple[tuple[int, int], bytes]]:
         """Generation, number and bytes of each object that is carried over; others are put among those to write."""
         xrefs, document = self.prev.xrefs, self.prev.stream.getvalue()
-        newest: dict[tuple[int, int], Any] = {}
         places: dict[tuple[int, int], int] = {}
         containers = {(item.generation, item.idnum) for item in xrefs.xref_stream_refs}
         compressed = []
-        for revision in range(xrefs.total_revisions):
-            newest |= listed(self.prev, revision)
-        for (idnum, generation), place in newest.items():
+        for (idnum, generation), place in newest(self.prev).items():
             if isinstance(place, int):
                 places[generation, idnum] = place
             elif place is not None:

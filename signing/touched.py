@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from pyhanko.pdf_utils import generic
@@ -20,7 +20,7 @@ def describe(
 ) -> Iterator[Modification]:
     """What the revision touched, for people and machines."""
     try:
-        touched = set(listed(reader, revision))
+        touched = listed(reader, revision)
         old_pages, new_pages = [node for node, _ in pages(old.root)], [node for node, _ in pages(new.root)]
         if len(new_pages) > len(old_pages):
             yield Modification("page-added", "Det er lagt til sider.", False, after, page=len(old_pages) + 1)
@@ -43,7 +43,7 @@ def describe(
 
 
 def _describe_page(
-    index: int, before: Any, page: Any, touched: set[tuple[int, int]], after: str
+    index: int, before: Any, page: Any, touched: Set[tuple[int, int]], after: str
 ) -> Iterator[Modification]:
     content = any(
         written(before, key) != written(page, key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from struct import Struct
 from typing import IO, Any, Final
 
@@ -21,7 +21,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from signing.kept import Kept
 from signing.parsing import memory
 
-__all__ = ["install", "listed"]
+__all__ = ["install", "listed", "newest", "places_of"]
 
 _TABLES: Final = 64
 _TABLES_BYTES: Final = 256 * 1024
@@ -39,17 +39,29 @@ _process_entries: Final[Any] = xref.XRefSectionData.process_entries
 _read_stream_object: Final[Any] = xref.XRefBuilder._read_xref_stream_object
 
 
-def listed(reader: PdfFileReader, revision: int) -> dict[tuple[int, int], Any]:
-    """By number and generation: where each object is that a revision's own cross-reference lists; None if freed."""
+def listed(reader: PdfFileReader, revision: int) -> Set[tuple[int, int]]:
+    """Number and generation of each object that a revision's own cross-reference lists, freed ones too."""
     section = reader.xrefs.get_xref_data(revision)
-    keys = section.explicit_refs_in_revision
-    if section.hybrid is not None:
-        keys = keys | section.hybrid.xref_data.explicit_refs_in_revision
-    places = {key: _place(section, *key) for key in keys}
-    for key, place in places.items():
+    own: set[tuple[int, int]] = section.explicit_refs_in_revision
+    return own if section.hybrid is None else own | section.hybrid.xref_data.explicit_refs_in_revision
+
+
+def places_of(reader: PdfFileReader, revision: int) -> dict[tuple[int, int], Any]:
+    """Where the revision has each of what it lists; None for what it frees."""
+    section = reader.xrefs.get_xref_data(revision)
+    found = {key: _place(section, *key) for key in listed(reader, revision)}
+    for key, place in found.items():
         if place is _ABSENT:  # listed twice, with another generation
-            places[key] = _historical(reader.xrefs, *key, revision)
-    return places
+            found[key] = _historical(reader.xrefs, *key, revision)
+    return found
+
+
+def newest(reader: PdfFileReader) -> dict[tuple[int, int], Any]:
+    """Where every object is in the newest revision, by number and generation; None for one that was freed."""
+    found: dict[tuple[int, int], Any] = {}
+    for revision in range(reader.xrefs.total_revisions):
+        found |= places_of(reader, revision)
+    return found
 
 
 class _Rows(list[Any]):

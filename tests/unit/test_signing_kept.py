@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,21 +26,26 @@ def test_different_wishes_are_met_at_the_same_time() -> None:
 
 def test_the_same_is_wanted_one_at_a_time() -> None:
     each, inside, most = OneAtATime[str](), [0], [0]
-    counted = threading.Lock()
-    others = threading.Event()
+    first_in, may_leave = threading.Event(), threading.Event()
 
-    def enter(number: int) -> None:
+    def enter(_: int) -> None:
         with each.of("same"):
-            with counted:
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-            if number == 0:
-                others.wait(0.05)  # so that more than one of the others is here, waiting
-            with counted:
-                inside[0] -= 1
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            first_in.set()
+            assert may_leave.wait(20)
+            inside[0] -= 1
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(enter, range(200)))
+        entering = [threads.submit(enter, number) for number in range(40)]
+        assert first_in.wait(20)
+        deadline = time.monotonic() + 20
+        while each._wanted["same"][1] < 8:  # one is in, and all others wait for it
+            assert time.monotonic() < deadline
+            time.sleep(0.001)  # until the next look
+        may_leave.set()
+        for entered in entering:
+            entered.result()
     assert most == [1]
     assert each._wanted == {}
 

@@ -13,7 +13,7 @@ from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signing import xrefs
-from signing.xrefs import listed
+from signing.xrefs import listed, newest, places_of
 
 _LINES = [
     b"0000000000 65535 f \n",
@@ -137,10 +137,16 @@ def test_what_a_revision_lists_is_where_pyhanko_finds_it(revisions: list[tuple[A
     reader.xrefs = xref.XRefCache(reader, sections)
     for number in range(len(sections)):
         references = reader.xrefs.explicit_refs_in_revision(number)
-        assert listed(reader, number) == {
+        assert listed(reader, number) == {(each.idnum, each.generation) for each in references}
+        assert places_of(reader, number) == {
             (each.idnum, each.generation): _place_by_pyhanko(sections[: number + 1], each)
             for each in references
         }
+    assert newest(reader) == {
+        key: _place_by_pyhanko(sections, generic.Reference(*key))
+        for number in range(len(sections))
+        for key in listed(reader, number)
+    }
 
 
 def _meta() -> xref.XRefSectionMetaInfo:

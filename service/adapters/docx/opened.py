@@ -18,7 +18,7 @@ from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
 from docx.opc.part import Part
 from lxml import etree
 
-from service.adapters.docx.package import W, read_parts
+from service.adapters.docx.package import W, parse, read_parts
 
 __all__ = ["Opened", "Story", "opened"]
 
@@ -68,10 +68,7 @@ def opened(docx: bytes) -> Opened:
         parts,
         package.part_related_by(RELATIONSHIP_TYPE.CORE_PROPERTIES).partname.membername,
         _body(document),
-        tuple(
-            Story(part.partname.membername, _string(etree.fromstring(part.blob)))
-            for part in _headers(document)
-        ),
+        tuple(Story(part.partname.membername, _string(parse(part.blob))) for part in _headers(document)),
         tuple(Story(name, parts[name].decode("utf-8")) for name in notes),
     )
 
