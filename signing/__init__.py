@@ -58,6 +58,7 @@ from signing.errors import (
 from signing.extend import DOCUMENT_TIMESTAMP_FIELD, augment
 from signing.fields import place_fields
 from signing.isolated import validate_untrusted, verify_detached_untrusted
+from signing.kept import Kept, one_document
 from signing.lifetime import Lifetime, credential_ends, detached_lifetime, document_lifetime, token_lifetime
 from signing.limits import Limits
 from signing.model import (
@@ -78,7 +79,7 @@ from signing.model import (
     ValidationReport,
 )
 from signing.outside import signer_of
-from signing.parts import Parts
+from signing.parts import Parts, PartsFile, digest
 from signing.pdf import page_count, revisions
 from signing.prepare import prepare
 from signing.rehearsal import rehearse
@@ -117,6 +118,7 @@ __all__ = [
     "FieldPlace",
     "FieldPlaceError",
     "Indication",
+    "Kept",
     "Level",
     "Lifetime",
     "Limits",
@@ -124,6 +126,7 @@ __all__ = [
     "Modification",
     "NotTrusted",
     "Parts",
+    "PartsFile",
     "Picture",
     "PreparedRevision",
     "PreparedSignature",
@@ -164,12 +167,14 @@ __all__ = [
     "compare_rendered",
     "credential_ends",
     "detached_lifetime",
+    "digest",
     "document_lifetime",
     "embed",
     "embed_cms",
     "is_at_hand",
     "load_certificates",
     "needs_person",
+    "one_document",
     "open_credential",
     "page_count",
     "place_fields",

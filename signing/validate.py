@@ -1,7 +1,5 @@
-"""Validation of signed PDFs (ETSI EN 319 102-1; PAdES EN 319 142-1), from the evidence in the document alone.
-
-Document timestamps are judged from the newest back: each that holds proves that what it covers existed at its time.
-With those proofs every signature is judged, as of its own timestamp where the present is too late.
+"""Validation of signed PDFs (ETSI EN 319 102-1; PAdES EN 319 142-1): the file is read, `judging` judges what is signed,
+and a report says it.
 """
 
 from __future__ import annotations
@@ -10,44 +8,25 @@ import hashlib
 import logging
 import traceback
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal
 
 from asn1crypto import cms
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
+from pyhanko.sign.ades.report import AdESFailure, AdESPassed
 from pyhanko.sign.validation import generic_cms
-from pyhanko.sign.validation.ades import (
-    ades_basic_validation,
-    ades_timestamp_validation,
-)
-from pyhanko.sign.validation.dss import DocumentSecurityStore
-from pyhanko.sign.validation.errors import NoDSSFoundError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
-from pyhanko.sign.validation.policy_decl import (
-    LocalKnowledge,
-    SignatureValidationSpec,
-    bootstrap_validation_data_handlers,
-)
-from pyhanko.sign.validation.status import SignatureCoverageLevel
-from pyhanko_certvalidator.ltv.poe import POEManager, POEType
-from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
-from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from signing import changes
-from signing.aio import at_once, run
 from signing.algorithm_policy import NEVER, AlgorithmPolicy
 from signing.algorithms import describe_algorithm
-from signing.certificates import certificate_of, crl_of, ocsp_of
-from signing.cms import timestamp_tokens, token_time
+from signing.cms import token_time
 from signing.credentials.base import common_name
 from signing.details import certificate_details, organisation_of, signed_bytes, timestamp_ends
-from signing.errors import NotTrusted
+from signing.judging import Judge, Judgement
 from signing.kept import one_document
 from signing.limits import LimitExceeded, Limits
 from signing.model import (
@@ -60,18 +39,14 @@ from signing.model import (
     ValidationReport,
 )
 from signing.parts import Parts
-from signing.past import later_revocation, past_validation
 from signing.pdf import end_of_revision
-from signing.policy import specification
 from signing.structure import check_structure
 from signing.trust import TrustStore
-from signing.verdicts import PAST_MAY_HELP, explain, indication, not_readable, over_limit, sub_indication
-from signing.verified import among, no_paths
+from signing.verdicts import explain, indication, not_readable, over_limit, sub_indication
 
 __all__ = ["validate"]
 
 _log: Final = logging.getLogger(__name__)
-_NOT_PERMITTED: Final = "Dokumentet er endret på en måte som signaturene ikke tillater."
 _ENCRYPTED: Final = (
     "Dokumentet er kryptert, og kan ikke kontrolleres. Åpne det med passordet og kontroller en kopi uten."
 )
@@ -131,22 +106,6 @@ def validate(
         file.close()  # what pyHanko read hangs together in circles: the document is let go now, all else later
 
 
-# A timestamp that holds but for evidence about revocation, as before augmentation: its time is shown, not relied on.
-_TIME_SHOWN: Final = frozenset({AdESPassed.OK, AdESIndeterminate.TRY_LATER})
-
-
-@dataclass
-class _Judgement:
-    outcome: AdESSubIndic
-    time: datetime | None = None
-    note: str = ""
-    proven: datetime | None = None
-    """When it is proven to have existed, by timestamps that hold."""
-    by_timestamp: bool = False
-    """Whether its own timestamp is what proves it."""
-    tokens: tuple[SignatureTimestampResult, ...] = ()
-
-
 class _Validation:
     """One document being validated."""
 
@@ -160,55 +119,45 @@ class _Validation:
         at: datetime,
         limits: Limits,
     ) -> None:
-        self.document = document
-        self.digest = digest
-        self.at = at
-        self.trust = trust
-        self.signers = signers
-        self.reader = PdfFileReader(file, strict=True, decode_limits=limits.decoding())
-        self.signatures: list[EmbeddedPdfSignature] = []
-        self.revisions: tuple[Revision, ...] = ()
-        self.changes = changes.Changes((), None)
-        if self.reader.encrypted:
+        self._document = document
+        self._digest = digest
+        self._at = at
+        self._trust = trust
+        self._reader = PdfFileReader(file, strict=True, decode_limits=limits.decoding())
+        self._signatures: list[EmbeddedPdfSignature] = []
+        self._revisions: tuple[Revision, ...] = ()
+        self._changes = changes.Changes((), None)
+        if self._reader.encrypted:
             return
-        limits.check_structure(self.reader)
-        for signature in self.reader.embedded_signatures:
-            self.signatures.append(signature)
-            if len(self.signatures) > limits.signatures:
+        limits.check_structure(self._reader)
+        for signature in self._reader.embedded_signatures:
+            self._signatures.append(signature)
+            if len(self._signatures) > limits.signatures:
                 raise LimitExceeded("signatures")
-        for signature in self.signatures:
+        for signature in self._signatures:
             signature.compute_integrity_info(skip_diff=True)
-        self.knowledge = _read_store(self.reader)
-        self.timing = ValidationTimingInfo(
-            validation_time=at, best_signature_time=at, point_in_time_validation=True
+        self._revisions = self._read_revisions()
+        faults = check_structure(document, self._signatures, self._revisions)
+        self._changes = changes.review(self._reader, self._signatures, document, self._revisions)
+        self._judge = Judge(
+            self._reader,
+            self._signatures,
+            trust,
+            signers=signers,
+            at=at,
+            faults=faults,
+            changes=self._changes,
         )
-        self.revisions = self._read_revisions()
-        self.faults = check_structure(document, self.signatures, self.revisions)
-        self.changes = changes.review(self.reader, self.signatures, document, self.revisions)
-        self.proofs = POEManager(current_dt_override=at)
-        self.holding: list[int] = []
-        """Revisions of the document timestamps that hold, the newest first."""
-        self._stores: dict[int, LocalKnowledge] = {}
-        self._held: dict[int, Any] = {}
-        """Paths that held, by the evidence they held by."""
 
     def report(self) -> ValidationReport:
-        if self.reader.encrypted:
+        if self._reader.encrypted:
             return self._report("INDETERMINATE", "SIGNED_DATA_NOT_FOUND", (), (), _ENCRYPTED)
-        signed = [item for item in self.signatures if item.sig_object_type != "/DocTimeStamp"]
-        stamps = [item for item in self.signatures if item.sig_object_type == "/DocTimeStamp"]
-        if not self.signatures:
+        if not self._signatures:
             return self._report("INDETERMINATE", "SIGNED_DATA_NOT_FOUND", (), ())
-        judged_stamps: dict[int, _Judgement] = {}
-        for stamp in reversed(stamps):
-            judged_stamps[stamp.signed_revision] = judgement = self._judge_stamp(stamp)
-            if judgement.outcome is AdESPassed.OK:
-                self._prove(stamp)
-                self.holding.append(stamp.signed_revision)
-        signature_results = tuple(self._signature_result(item, self.holding) for item in signed)
-        stamp_results = tuple(
-            self._stamp_result(item, judged_stamps[item.signed_revision]) for item in stamps
-        )
+        stamps = [item for item in self._signatures if item.sig_object_type == "/DocTimeStamp"]
+        signed = [item for item in self._signatures if item.sig_object_type != "/DocTimeStamp"]
+        signature_results = tuple(self._signature_result(item) for item in signed)
+        stamp_results = tuple(self._stamp_result(item) for item in stamps)
         results: list[SignatureResult | DocumentTimestampResult] = [*signature_results, *stamp_results]
         worst = max(results, key=lambda item: _RANK[item.indication])
         if not signature_results and worst.indication == "TOTAL-PASSED":
@@ -229,230 +178,30 @@ class _Validation:
             indication=indication,
             sub_indication=sub_indication,
             explanation=explanation or explain(sub_indication),
-            sha256=self.digest,
-            validated_at=self.at,
+            sha256=self._digest,
+            validated_at=self._at,
             signatures=signatures,
             document_timestamps=stamps,
-            modifications=self.changes.modifications,
-            revisions=self.revisions,
-            algorithm_policy=self.trust.algorithms.name,
+            modifications=self._changes.modifications,
+            revisions=self._revisions,
+            algorithm_policy=self._trust.algorithms.name,
         )
 
     def _read_revisions(self) -> tuple[Revision, ...]:
         found = []
         running = hashlib.sha256()
         done = 0
-        for number in range(self.reader.xrefs.total_revisions):
-            length = end_of_revision(self.document, self.reader, number)
-            running.update(memoryview(self.document)[done:length])
+        for number in range(self._reader.xrefs.total_revisions):
+            length = end_of_revision(self._document, self._reader, number)
+            running.update(memoryview(self._document)[done:length])
             done = length
             found.append(Revision(number, length, running.hexdigest()))
         return tuple(found)
 
-    # Judging
-
-    def _judge_stamp(self, stamp: EmbeddedPdfSignature) -> _Judgement:
-        digest = stamp.compute_digest()
-        judgement = self._judge_token(stamp.signed_data, lambda _: digest, stamp.signed_revision)
-        return self._with_structure(stamp, judgement)
-
-    def _judge_token(self, token: cms.SignedData, imprint: Any, revision: int) -> _Judgement:
-        """A timestamp token, at the present and then by the proofs there are (EN 319 102-1 5.4, 5.6.2.4)."""
-        trust, knowledge = self.trust.timestamps, self._evidence_for(token, revision)
-        policy = specification(trust, knowledge)
-        result = at_once(
-            ades_timestamp_validation(
-                token,
-                policy,
-                imprint,
-                timing_info=self.timing,
-                validation_data_handlers=self._handlers(policy, knowledge),
-            )
-        )
-        outcome = self._judge_past(token, result.ades_subindic, self.proofs, trust, knowledge)
-        if outcome is AdESPassed.OK and not self._accepted(
-            trust.algorithms.imprint_ends(token), token, self.proofs
-        ):
-            outcome = AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-        return _Judgement(outcome, token_time(token), proven=self._proven(token, self.proofs))
-
-    def _proven(self, signed: cms.SignedData, proofs: POEManager) -> datetime | None:
-        time: datetime = copy(proofs)[signed["signer_infos"][0]["signature"].native]
-        return time if time < self.at else None
-
-    def _judge_past(
-        self,
-        signed: cms.SignedData,
-        outcome: AdESSubIndic,
-        proofs: POEManager,
-        trust: TrustStore,
-        knowledge: LocalKnowledge,
-    ) -> AdESSubIndic:
-        """As `_by_proofs`, and by an anchor that was granted when the signature is proven to have existed."""
-        found = self._by_proofs(signed, outcome, proofs, trust, knowledge)
-        if found is not AdESPassed.OK or not trust.periods:
-            return found
-        certificates = generic_cms.extract_certs_for_validation(signed)
-        others = [*certificates.other_certs, *self.knowledge.known_certs]
-        try:
-            trust.path(certificates.signer_cert, others, at=self._proven(signed, proofs) or self.at)
-        except NotTrusted:
-            return AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
-        return found
-
-    def _by_proofs(
-        self,
-        signed: cms.SignedData,
-        outcome: AdESSubIndic,
-        proofs: POEManager,
-        trust: TrustStore,
-        knowledge: LocalKnowledge,
-    ) -> AdESSubIndic:
-        """The outcome at the present, or a better one by the proofs of existence (EN 319 102-1 5.6.2.4)."""
-        if outcome is AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
-            outcome = self._refine(signed, outcome, proofs, trust)
-        if outcome not in PAST_MAY_HELP:
-            return outcome
-        past = run(
-            past_validation(signed, specification(trust, knowledge), copy(proofs), outcome, at=self.at)
-        )
-        # Where the past does not help either, the present outcome says more.
-        if past is not AdESPassed.OK:
-            return outcome
-        # Of its own algorithms it says nothing: they must have been sound when it is proven to have existed (5.6.2.4).
-        certificate = generic_cms.extract_certs_for_validation(signed).signer_cert
-        ends = trust.algorithms.signer_ends(signed["signer_infos"][0], certificate)
-        accepted = self._accepted(ends, signed, proofs)
-        return past if accepted else AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-
-    def _accepted(self, ends: datetime | None, signed: cms.SignedData, proofs: POEManager) -> bool:
-        """Whether an algorithm that ends then was accepted when the signature is proven to have existed."""
-        return ends is None or copy(proofs)[signed["signer_infos"][0]["signature"].native] < ends
-
-    def _refine(
-        self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
-    ) -> AdESSubIndic:
-        """pyHanko has one outcome for all other faults of a chain. Where the chain itself holds at the time of the
-        signature, what is amiss is the evidence about revocation, or a CA certificate that ended since.
-        """
-        certificates = generic_cms.extract_certs_for_validation(signed)
-        others = [*certificates.other_certs, *self.knowledge.known_certs]
-        time = copy(proofs)[signed["signer_infos"][0]["signature"].native]
-        try:
-            trust.path(certificates.signer_cert, others, at=time)
-        except NotTrusted:
-            # By a trusted list, an anchor may be one at another time.
-            return AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND if trust.periods else outcome
-        try:
-            trust.path(certificates.signer_cert, others, at=self.at)
-        except NotTrusted:
-            return AdESIndeterminate.OUT_OF_BOUNDS_NO_POE
-        return AdESIndeterminate.TRY_LATER
-
-    def _judge_signature(self, signature: EmbeddedPdfSignature) -> _Judgement:
-        """A signature with its timestamps (EN 319 102-1 5.5, 5.6.3)."""
-        value = signature.signer_info["signature"].native
-        proofs = copy(self.proofs)
-        time: datetime | None = None
-        tokens: list[SignatureTimestampResult] = []
-        for token in timestamp_tokens(signature.signer_info):
-            judged = self._judge_token(
-                token,
-                generic_cms.message_imprint_checker(signature.signer_info),
-                signature.signed_revision,
-            )
-            tokens.append(_token_result(token, judged))
-            if judged.outcome in _TIME_SHOWN and judged.time is not None:
-                time = min(time or judged.time, judged.time)
-            if judged.outcome is AdESPassed.OK:
-                proofs.register(value, POEType.VALIDATION, judged.time)
-        trust = self.signers.get(signature.field_name, self.trust)
-        knowledge = self._evidence_for(signature.signed_data, signature.signed_revision)
-        policy = specification(trust, knowledge)
-        result = at_once(
-            ades_basic_validation(
-                signature.signed_data,
-                policy,
-                timing_info=self.timing,
-                raw_digest=signature.compute_digest(),
-                validation_data_handlers=self._handlers(policy, knowledge),
-            )
-        )
-        outcome = self._judge_past(signature.signed_data, result.ades_subindic, proofs, trust, knowledge)
-        if outcome is AdESPassed.OK and time is not None and time < signature.signer_cert.not_valid_before:
-            outcome = AdESIndeterminate.NOT_YET_VALID
-        proven = self._proven(signature.signed_data, proofs)
-        by_timestamp = proven is not None and proven != self._proven(signature.signed_data, self.proofs)
-        judgement = _Judgement(outcome, time, "", proven, by_timestamp, tuple(tokens))
-        return self._with_structure(signature, judgement)
-
-    def _with_structure(self, signature: EmbeddedPdfSignature, judgement: _Judgement) -> _Judgement:
-        """A signature must cover its whole revision, and later changes must be ones it allows."""
-        if judgement.outcome.status == AdESFailure.HASH_FAILURE.status:
-            return judgement
-        if fault := self.faults.get(signature.field_name):
-            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=fault)
-        coverage: SignatureCoverageLevel = cast(Any, signature).coverage
-        if coverage < SignatureCoverageLevel.ENTIRE_REVISION:
-            note = "Signaturen dekker ikke hele dokumentet."
-            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=note)
-        if not self.changes.permitted_after(signature.signed_revision):
-            return replace(judgement, outcome=AdESFailure.FORMAT_FAILURE, note=_NOT_PERMITTED)
-        if self.changes.unsettled and judgement.outcome is AdESPassed.OK:
-            outcome = AdESIndeterminate.SIG_CONSTRAINTS_FAILURE
-            return replace(judgement, outcome=outcome, note=self.changes.unsettled)
-        return judgement
-
-    def _store(self, revision: int) -> LocalKnowledge:
-        """The document security store as that revision has it."""
-        if revision == self.reader.xrefs.total_revisions - 1:
-            return self.knowledge
-        if revision not in self._stores:
-            self._stores[revision] = _read_store(self.reader.get_historical_resolver(revision))
-        return self._stores[revision]
-
-    def _evidence_for(self, signed: cms.SignedData, revision: int) -> LocalKnowledge:
-        """What is needed to judge what that revision has in it: the evidence that the next document timestamp covers.
-
-        Of the evidence that came with later renewals only this counts: that a certificate was revoked. Then all of it
-        is looked at. To go by all of it always would take exponentially longer with each renewal.
-        """
-        covering = min((number for number in self.holding if number > revision), default=None)
-        if covering is None:
-            return self.knowledge
-        store = self._store(covering)
-        return self.knowledge if later_revocation(signed, store, self.knowledge) else store
-
-    def _handlers(self, policy: SignatureValidationSpec, knowledge: LocalKnowledge) -> Any:
-        handlers = bootstrap_validation_data_handlers(
-            policy, timing_info=self.timing, poe_manager_override=copy(self.proofs)
-        )
-        return among(self._held.setdefault(id(knowledge), no_paths()), handlers)
-
-    def _prove(self, stamp: EmbeddedPdfSignature) -> None:
-        """Everything the timestamp covers existed at its time (EN 319 102-1 5.6.2.3)."""
-        time = token_time(stamp.signed_data)
-
-        def proven(item: Any) -> None:
-            self.proofs.register(item, POEType.VALIDATION, time)
-
-        store = self._store(stamp.signed_revision)
-        for item in (*store.known_certs, *store.known_crls, *store.known_ocsps):
-            proven(item)
-        for signature in self.signatures:
-            if signature.signed_revision >= stamp.signed_revision:
-                continue
-            tokens = timestamp_tokens(signature.signer_info)
-            for signed in (signature.signed_data, *tokens):
-                for certificate in signed["certificates"]:
-                    proven(certificate.chosen)
-                proven(signed["signer_infos"][0]["signature"].native)
-
-    # Reporting
-
-    def _signature_result(self, signature: EmbeddedPdfSignature, stamps: list[int]) -> SignatureResult:
-        judgement = self._judge_signature(signature)
+    def _signature_result(self, signature: EmbeddedPdfSignature) -> SignatureResult:
+        judgement = self._judge.signature(signature)
         outcome = judgement.outcome
+        knowledge = self._judge.knowledge
         certificate = signature.signer_cert
         level: Level | None = None
         if outcome.status != AdESFailure.HASH_FAILURE.status:
@@ -460,13 +209,14 @@ class _Validation:
             if (
                 level == "B-T"
                 and outcome is AdESPassed.OK
-                and (self.knowledge.known_ocsps or self.knowledge.known_crls)
+                and (knowledge.known_ocsps or knowledge.known_crls)
             ):
                 # Nothing is fetched, so what passed did so by the evidence in the document.
-                level = "B-LTA" if any(number > signature.signed_revision for number in stamps) else "B-LT"
-        revision = self.revisions[signature.signed_revision]
-        trust = self.signers.get(signature.field_name, self.trust)
-        used_at = judgement.proven or self.at
+                covered = any(number > signature.signed_revision for number in self._judge.holding)
+                level = "B-LTA" if covered else "B-LT"
+        revision = self._revisions[signature.signed_revision]
+        trust = self._judge.trust_of(signature.field_name)
+        used_at = judgement.proven or self._at
         ends = trust.algorithms.signer_ends(signature.signer_info, certificate)
         return SignatureResult(
             field=str(signature.field_name),  # pyHanko's would keep all that was read
@@ -493,31 +243,32 @@ class _Validation:
             proof_field=self._proving_field(judgement),
             algorithm_accepted=trust.algorithms.accepts(ends, used_at),
             algorithm_ends=None if ends is NEVER else ends,
-            timestamps=judgement.tokens,
+            timestamps=tuple(_token_result(*each) for each in judgement.tokens),
             signed=signed_bytes(signature.signer_info),
-            **certificate_details(signature.signed_data, self.knowledge, trust, at=used_at),
+            **certificate_details(signature.signed_data, knowledge, trust, at=used_at),
         )
 
-    def _proving_field(self, judgement: _Judgement) -> str | None:
+    def _proving_field(self, judgement: Judgement) -> str | None:
         """The field of the document timestamp by which the signature is proven."""
         if judgement.proven is None or judgement.by_timestamp:
             return None
         times = {
             token_time(item.signed_data): str(item.field_name)
-            for item in self.signatures
+            for item in self._signatures
             if item.sig_object_type == "/DocTimeStamp"
         }
         return times.get(judgement.proven)
 
-    def _stamp_result(self, stamp: EmbeddedPdfSignature, judgement: _Judgement) -> DocumentTimestampResult:
+    def _stamp_result(self, stamp: EmbeddedPdfSignature) -> DocumentTimestampResult:
+        judgement = self._judge.stamps[stamp.signed_revision]
         certificate = stamp.signer_cert
-        revision = self.revisions[stamp.signed_revision]
-        trust, used_at = self.trust.timestamps, judgement.proven or self.at
+        revision = self._revisions[stamp.signed_revision]
+        trust, used_at = self._trust.timestamps, judgement.proven or self._at
         ends = timestamp_ends(stamp.signed_data, trust)
         return DocumentTimestampResult(
             field=str(stamp.field_name),
             authority=common_name(certificate.subject),
-            time=judgement.time if judgement.outcome in _TIME_SHOWN else None,
+            time=judgement.shown_time,
             indication=indication(judgement.outcome),
             sub_indication=sub_indication(judgement.outcome),
             explanation=judgement.note or explain(sub_indication(judgement.outcome)),
@@ -531,11 +282,11 @@ class _Validation:
             algorithm_ends=None if ends is NEVER else ends,
             certificate_ends=certificate.not_valid_after,
             sha256=hashlib.sha256(stamp.signed_data.dump()).hexdigest(),
-            **certificate_details(stamp.signed_data, self.knowledge, trust, at=used_at),
+            **certificate_details(stamp.signed_data, self._judge.knowledge, trust, at=used_at),
         )
 
     def _is_certification(self, signature: EmbeddedPdfSignature) -> bool:
-        root = self.reader.root
+        root = self._reader.root
         if "/Perms" not in root or "/DocMDP" not in root["/Perms"]:
             return False
         own = signature.sig_field.raw_get("/V")
@@ -543,18 +294,18 @@ class _Validation:
         return bool(own.reference == certifying.reference)
 
 
-def _proof(judgement: _Judgement) -> Literal["signature-timestamp", "document-timestamp"] | None:
+def _proof(judgement: Judgement) -> Literal["signature-timestamp", "document-timestamp"] | None:
     if judgement.proven is None:
         return None
     return "signature-timestamp" if judgement.by_timestamp else "document-timestamp"
 
 
-def _token_result(token: cms.SignedData, judgement: _Judgement) -> SignatureTimestampResult:
+def _token_result(token: cms.SignedData, judgement: Judgement) -> SignatureTimestampResult:
     certificate = generic_cms.extract_certs_for_validation(token).signer_cert
     signer = token["signer_infos"][0]
     return SignatureTimestampResult(
         authority=common_name(certificate.subject),
-        time=judgement.time if judgement.outcome in _TIME_SHOWN else None,
+        time=judgement.shown_time,
         indication=indication(judgement.outcome),
         sub_indication=sub_indication(judgement.outcome),
         algorithm=describe_algorithm(
@@ -562,19 +313,4 @@ def _token_result(token: cms.SignedData, judgement: _Judgement) -> SignatureTime
         ),
         certificate_sha256=certificate.sha256.hex(),
         sha256=hashlib.sha256(token.dump()).hexdigest(),
-    )
-
-
-def _read_store(handler: Any) -> LocalKnowledge:
-    """Certificates, OCSP responses and CRLs of the document security store."""
-    try:
-        store = DocumentSecurityStore.read_dss(handler)
-    except NoDSSFoundError:
-        return LocalKnowledge()
-    return LocalKnowledge(
-        known_ocsps=[
-            part for item in store.ocsps for part in OCSPContainer.load_multi(ocsp_of(item.get_object().data))
-        ],
-        known_crls=[CRLContainer(crl_of(item.get_object().data)) for item in store.crls],
-        known_certs=[certificate_of(item.get_object().data) for item in store.certs.values()],
     )

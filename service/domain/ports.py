@@ -184,3 +184,6 @@ class OfficeConverter(Protocol):
 
     def to_pdf(self, docx: bytes, *, part: Literal[2, 3] = 2) -> bytes:
         """A tagged PDF/A-`part`b + PDF/UA-1 of the document. Raises `RenderFailed`."""
+
+    def rest(self) -> None:
+        """Nobody waits for a document just now. Returns at once."""

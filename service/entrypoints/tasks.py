@@ -92,7 +92,11 @@ class Runtime:
         gc.set_threshold(_OBJECTS_TO_COLLECT)
 
     def tidy(self) -> None:
-        """After a task, when nobody waits for what it does: let go of what hangs together in circles."""
+        """After a task, when nobody waits for what it does: let go of what hangs together in circles, and of a
+        LibreOffice that has served its time.
+        """
+        if self._services is not None and Capability.RENDER in self._services.capabilities:
+            self._services.typesetting.office.rest()
         self._tasks += 1
         gc.collect(2 if self._tasks % _TASKS_TO_COLLECT_ALL == 0 else 1)
 

@@ -24,8 +24,7 @@ from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, SignertError, StoreError
 from service.pipeline.chain import Chain, read_chain, read_entries_after
 from service.pipeline.together import begun
-from signing.kept import Kept, one_document
-from signing.parts import Parts, PartsFile, digest
+from signing import Kept, Parts, PartsFile, digest, one_document
 
 __all__ = ["Ledger", "Raced", "blob_key"]
 

@@ -35,14 +35,14 @@ every revision: applied to a real agreement, every attack that was not prepared 
 | rule | where | what it asks |
 |---|---|---|
 | reading signatures | pyHanko, `signing/validate.py` | what cannot be read as a signature is none |
-| digest | `signing/validate.py` | the bytes are those that were signed |
-| trust | `signing/validate.py` | the signer leads to a trust anchor |
+| digest | `signing/judging.py` | the bytes are those that were signed |
+| trust | `signing/judging.py` | the signer leads to a trust anchor |
 | structure of signatures | `signing/structure.py` | two ranges from the start to the revision's end, around this /Contents alone; one signer, nothing signed but the document; no overlap |
 | difference analysis | pyHanko, `signing/changes.py`; `signing/plain.py` for a step that only signs | later revisions fill in signature fields and add evidence, no more |
 | increments | `signing/increments.py` | they list all their bytes, define nothing that was pointed to before, and leave values, looks, form defaults, tags and metadata as they were |
 | content that changes by itself | `signing/hidden.py` | no scripts, layers that are not always shown, or content from elsewhere |
 | file structure | pyHanko, `signing/changes.py` | one chain of cross-references, none hybrid, nothing behind the end |
-| reading evidence | `signing/validate.py` | the evidence is certificates, OCSP answers and CRLs |
+| reading evidence | `signing/judging.py` | the evidence is certificates, OCSP answers and CRLs |
 | rendered pages | `signing/rendered.py` | all signed revisions look the same, to the pixel, but for the places of the signatures that came |
 
 Two rules are stricter than ISO 32000-2 12.8.2.2: a form field that had a value may not get another after somebody has

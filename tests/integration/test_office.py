@@ -169,6 +169,55 @@ def test_is_replaced_when_it_has_grown(docx: bytes) -> None:
         assert members(group) == {}
 
 
+def test_at_rest_it_is_replaced_before_its_time_and_not_without_need(docx: bytes) -> None:
+    starts: list[str] = []
+    with Office(OfficeSettings(recycle_after=4), on_start=starts.append) as office:
+        for _ in range(2):
+            office.to_pdf(docx)
+            office.rest()
+        assert starts == ["first"]
+        first = office.process_group
+
+        office.to_pdf(docx)
+        office.rest()  # three of four
+        assert office.to_pdf(docx).startswith(b"%PDF")
+
+        assert members(first) == {}
+        assert office.process_group not in {None, first}
+        assert starts == ["first", "recycled"]
+
+
+def test_at_rest_the_next_one_starts_for_one_that_was_ended_in_the_midst_of_work(docx: bytes) -> None:
+    with Office(OfficeSettings(recycle_after=1)) as office:
+        office.to_pdf(docx)
+        assert office.process_group is None
+        office.rest()
+        wait_until(lambda: office.process_group is not None)
+
+        office.rest()
+        office.close()  # which waits for what was begun
+        assert office.process_group is None
+        office.rest()
+        assert office.process_group is None
+
+
+def test_a_replacement_that_fails_at_rest_is_left_to_the_next_document(
+    docx: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "soffice"
+    program.symlink_to("/usr/bin/soffice")
+    with Office(OfficeSettings(soffice=program, recycle_after=1)) as office:
+        office.to_pdf(docx)
+        program.unlink()
+        program.symlink_to("/bin/false")
+        office.rest()
+        wait_until(lambda: "at rest" in caplog.text)
+
+        program.unlink()
+        program.symlink_to("/usr/bin/soffice")
+        assert office.to_pdf(docx).startswith(b"%PDF")
+
+
 def test_closing_leaves_no_process_and_no_file(
     office: Office, docx: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

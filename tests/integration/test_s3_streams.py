@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.adapters import s3
-from service.adapters.s3 import S3Store
+from service.adapters.s3 import S3Store, connection
 from service.errors import NotFound, StoreError
 from tests.faultproxy import Fault, FaultProxy
 from tests.s3server import S3Server
@@ -25,7 +24,7 @@ def proxy(s3_credentials: S3Server) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def store(proxy: FaultProxy, s3_credentials: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Store:
-    monkeypatch.setattr(s3, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(connection, "_FIRST_PAUSE", 0.0)
     prefix = f"streams/{uuid.uuid4()}"
     S3Store(s3_credentials.PLAIN, prefix, endpoint=s3_credentials.endpoint).create("large", BODY)
     return S3Store(s3_credentials.PLAIN, prefix, endpoint=proxy.url, read_timeout=10)

@@ -273,7 +273,7 @@ def test_a_report_does_not_hang_on_what_held(
     monkeypatch.setattr(verified, "_validate_path", counted)
     reports = [validate(final, signers.trust, at=at).as_json() for at in times]
     kept, counted.times = counted.times, 0
-    module = importlib.import_module("signing.validate")
+    module = importlib.import_module("signing.judging")
     monkeypatch.setattr(module, "no_paths", lambda: Kept(0, 0))
     assert [validate(final, signers.trust, at=at).as_json() for at in times] == reports
     assert kept < counted.times

@@ -1,81 +1,44 @@
-"""`ObjectStore` in a bucket of S3, or of any store that keeps S3's rules.
-
-    store = S3Store("agreements", "production", lock="COMPLIANCE")
-    store.check()
-
-* **One wins.** `create` is a PUT with `If-None-Match: *`. 412 means that the key is taken; 409 that another
-  write was under way and that we shall try again (Amazon S3 User Guide, "Conditional requests").
-* **Retries are ours.** botocore would send a lost write again and report the 412 that its own first attempt
-  caused. Each `create` therefore carries an id of its own in the object's metadata: after an attempt with no
-  clear answer, a 412 is settled by looking whose write is there. So a caller need not know its own writes
-  again, unless this process dies in between (the ledger's entry ids and the blobs' hashes serve that).
-* **Checksums.** Content-MD5 lets the store refuse a damaged body (and Object Lock demands it); the SHA-256 in
-  the metadata is checked at every `get`, however the bytes were changed.
-* **Locks.** With `retain_until` and a lock mode, no one (`COMPLIANCE`), or no one without a special permission
-  (`GOVERNANCE`), can remove those bytes before that time. S3 locks *versions*: `delete` and `put` on a locked
-  key hide the version behind a newer one, and it can be brought back.
-
-In a bucket with versions, what was deleted or replaced stays as a noncurrent version, markers of ended work
-included: give the bucket a lifecycle rule that expires noncurrent versions and delete markers.
-
-Credentials come the usual AWS way: environment, profile, or the machine's role.
-"""
+"""The port's operations as requests to S3."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import hashlib
-import logging
-import os
-import random
 import re
 import secrets
-import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004 (botocore's, for what has no connection; not the built-in one)
-    HTTPClientError,
-    IncompleteReadError,
-)
+from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
-from urllib3.exceptions import HTTPError
 
+from service.adapters.s3.connection import (
+    BROKEN,
+    FAILURES,
+    Connection,
+    as_error,
+    code_of,
+    genuine,
+    status_of,
+)
+from service.adapters.s3.race import RACERS, winners
 from service.domain.object_keys import check_key, in_byte_order
 from service.domain.ports import Body
-from service.errors import AlreadyExists, ChecksumMismatch, ConfigurationError, NotFound, Retained, StoreError
+from service.errors import ChecksumMismatch, ConfigurationError, NotFound, Retained, StoreError
 
 __all__ = ["LockMode", "S3Store"]
 
-log = logging.getLogger(__name__)
-
 LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
-_FIRST_PAUSE: Final = 0.2
-_RACERS: Final = 32
-_CONNECT_TIMEOUT: Final = 5.0
 _PAGE: Final = 1000
 """Keys that S3 lists at a time, at most."""
-_NOT_ANSWERED = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError, HTTPError)
-"""No answer, half of one, or one that means nothing. botocore lets urllib3's own through when the refusal of a
-`GetObject` breaks off (`botocore.endpoint.convert_to_response_dict` reads it outside the session)."""
-_BROKEN = (*_NOT_ANSWERED, OSError)
 _PIECE: Final = 256 * 1024
 _WORTH_ASKING: Final = 1024 * 1024
 """Bytes from which on the store is asked whether it will take a body, before that is sent."""
-_FAILURES = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
-
-_T = TypeVar("_T")
 
 
 class S3Store:
@@ -100,9 +63,9 @@ class S3Store:
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._connection = (endpoint, region, read_timeout)
-        self._attempts = attempts
-        self._on_retry = on_retry
+        self._connection = Connection(
+            endpoint, region, read_timeout=read_timeout, attempts=attempts, on_retry=on_retry
+        )
         self._lock = lock
 
     def __repr__(self) -> str:
@@ -110,7 +73,7 @@ class S3Store:
 
     @property
     def _client(self) -> Any:
-        return _client(os.getpid(), *self._connection)
+        return self._connection.client
 
     def create(self, key: str, body: Body, *, retain_until: datetime | None = None) -> None:
         sent = self._sent(key, body) | self._retention(retain_until)
@@ -120,19 +83,21 @@ class S3Store:
         def attempt() -> None:
             nonlocal unclear
             try:
-                _genuine(self._client.put_object(**_from_start(sent), IfNoneMatch="*"), "ETag")
-            except _FAILURES as exc:
-                if _status(exc) != 412:
+                genuine(self._client.put_object(**_from_start(sent), IfNoneMatch="*"), "ETag")
+            except FAILURES as exc:
+                if status_of(exc) != 412:
                     unclear = True
                     raise
                 if not (unclear and self._is_there(sent["Key"], write)):
                     raise
 
-        self._ask(attempt, "write", key)
+        self._connection.ask(attempt, "write", key)
 
     def put(self, key: str, body: Body) -> None:
         sent = self._sent(key, body)
-        self._ask(lambda: _genuine(self._client.put_object(**_from_start(sent)), "ETag"), "write", key)
+        self._connection.ask(
+            lambda: genuine(self._client.put_object(**_from_start(sent)), "ETag"), "write", key
+        )
 
     def get(self, key: str) -> bytes:
         address = self._address(key)
@@ -140,11 +105,11 @@ class S3Store:
         def fetch() -> tuple[bytes, str | None]:
             answer = self._client.get_object(**address)
             with contextlib.closing(answer["Body"]) as stream:
-                return stream.read(), _genuine(answer, "ETag")["Metadata"].get("sha256")
+                return stream.read(), genuine(answer, "ETag")["Metadata"].get("sha256")
 
         sha256 = None
-        for _ in range(min(2, self._attempts)):  # a body may be damaged on its way
-            body, sha256 = self._ask(fetch, "read", key)
+        for _ in range(min(2, self._connection.attempts)):  # a body may be damaged on its way
+            body, sha256 = self._connection.ask(fetch, "read", key)
             if hashlib.sha256(body).hexdigest() == sha256:
                 return body
         raise ChecksumMismatch(
@@ -176,11 +141,11 @@ class S3Store:
                     if start >= end:
                         return
                     fault: Exception = ResponseParserError("the answer ends too early")
-                except _BROKEN as exc:
+                except BROKEN as exc:
                     fault = exc
             breaks += 1
-            if breaks >= self._attempts:
-                raise _as_error(fault, "read", key) from fault
+            if breaks >= self._connection.attempts:
+                raise as_error(fault, "read", key) from fault
             answer = self._opened(key, start, end)
 
     def _opened(self, key: str, start: int, end: int | None) -> dict[str, Any] | None:
@@ -192,25 +157,29 @@ class S3Store:
 
         def fetch() -> dict[str, Any] | None:
             try:
-                return _genuine(_genuine(self._client.get_object(**asked), "ETag"), "ContentRange")
+                return genuine(genuine(self._client.get_object(**asked), "ETag"), "ContentRange")
             except ClientError as exc:
-                if _status(exc) == 416:
+                if status_of(exc) == 416:
                     return None
                 raise
 
-        return self._ask(fetch, "read", key)
+        return self._connection.ask(fetch, "read", key)
 
     def exists(self, key: str) -> bool:
         address = self._address(key)
         try:
-            self._ask(lambda: _genuine(self._client.head_object(**address), "ETag"), "look for", key)
+            self._connection.ask(
+                lambda: genuine(self._client.head_object(**address), "ETag"), "look for", key
+            )
         except NotFound:
             return False
         return True
 
     def size(self, key: str) -> int:
         address = self._address(key)
-        found = self._ask(lambda: _genuine(self._client.head_object(**address), "ETag"), "look for", key)
+        found = self._connection.ask(
+            lambda: genuine(self._client.head_object(**address), "ETag"), "look for", key
+        )
         return int(found["ContentLength"])
 
     def retain(self, key: str, until: datetime) -> None:
@@ -223,11 +192,15 @@ class S3Store:
             "Mode": retention["ObjectLockMode"],
             "RetainUntilDate": retention["ObjectLockRetainUntilDate"],
         }
-        self._ask(lambda: self._client.put_object_retention(**address, Retention=asked), "lock", key)
+        self._connection.ask(
+            lambda: self._client.put_object_retention(**address, Retention=asked), "lock", key
+        )
 
     def _retained_until(self, key: str) -> datetime:
         address = self._address(key)
-        found = self._ask(lambda: _genuine(self._client.head_object(**address), "ETag"), "look for", key)
+        found = self._connection.ask(
+            lambda: genuine(self._client.head_object(**address), "ETag"), "look for", key
+        )
         until = found.get("ObjectLockRetainUntilDate")
         return until if isinstance(until, datetime) else datetime.min.replace(tzinfo=UTC)
 
@@ -235,8 +208,8 @@ class S3Store:
         asked = {"Bucket": self._bucket, "Prefix": full_key}
         found = []
         while True:
-            page = self._ask(
-                lambda: _genuine(self._client.list_object_versions(**asked), "Name"), "list", full_key
+            page = self._connection.ask(
+                lambda: genuine(self._client.list_object_versions(**asked), "Name"), "list", full_key
             )
             listed = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
             found += [item["VersionId"] for item in listed if item["Key"] == full_key]
@@ -250,7 +223,7 @@ class S3Store:
             check_key(prefix.rstrip("/"))
         most = min(limit or _PAGE, _PAGE)
         keys = self._listed(prefix, after or "", most)
-        if self._connection[0]:
+        if self._connection.endpoint:
             # Amazon S3 lists in byte order. Others, SeaweedFS among them, list folder by folder.
             keys = in_byte_order(keys, prefix, lambda start: any(self._listed(start, "", 1)), patience=most)
         yield from islice(keys, limit)
@@ -263,7 +236,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         address = self._address(key)
-        self._ask(lambda: self._client.delete_object(**address), "delete", key)
+        self._connection.ask(lambda: self._client.delete_object(**address), "delete", key)
 
     def retained_until(self, key: str) -> datetime | None:
         until = self._retained_until(key)
@@ -275,9 +248,9 @@ class S3Store:
         for version in self._versions_of(address["Key"]):
             asked = {**address, "VersionId": version}
             try:
-                self._ask(partial(self._client.delete_object, **asked), "erase", key)
+                self._connection.ask(partial(self._client.delete_object, **asked), "erase", key)
             except StoreError as exc:
-                if isinstance(exc.__cause__, ClientError) and _status(exc.__cause__) == 403:
+                if isinstance(exc.__cause__, ClientError) and status_of(exc.__cause__) == 403:
                     raise Retained(
                         f"the store does not let {key} be erased: it is under a lock, or these credentials may not",
                         remedy="See when its lock ends; the credentials need s3:DeleteObjectVersion.",
@@ -291,7 +264,7 @@ class S3Store:
         def presign() -> str:
             return str(self._client.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
 
-        return self._ask(presign, "link to", key)
+        return self._connection.ask(presign, "link to", key)
 
     def check(self) -> None:
         """Refuse a store that agreements would not be safe in. For a worker, once, when it starts.
@@ -304,41 +277,14 @@ class S3Store:
                 f"SIGNERT_S3_LOCK={self._lock.lower()}, but bucket {self._bucket} has no Object Lock",
                 remedy="Use a bucket made with Object Lock, or unset SIGNERT_S3_LOCK.",
             )
-        wins = self._race()
+        wins = winners(self)
         if wins != 1:
             raise ConfigurationError(
-                f"the store let {wins} of {_RACERS} conditional writes of one key succeed, where one must: it does "
+                f"the store let {wins} of {RACERS} conditional writes of one key succeed, where one must: it does "
                 "not keep If-None-Match, and two workers could overwrite one another's log entries",
                 remedy="Use a store that keeps conditional writes (Amazon S3; SeaweedFS from 4.18), without a "
                 "gateway that removes the header, or SIGNERT_STORE=file:///path.",
             )
-
-    def _race(self) -> int:
-        """How many of the writers of one new key were told that they won."""
-        key = f"probe/{secrets.token_hex(16)}"
-        start = threading.Barrier(_RACERS)
-        outcomes: list[StoreError | None] = []
-
-        def write(number: int) -> None:
-            start.wait()
-            try:
-                self.create(key, str(number).encode())
-            except StoreError as exc:
-                outcomes.append(exc)
-            else:
-                outcomes.append(None)
-
-        self.exists(key)  # the client is made once, before the start
-        racers = [threading.Thread(target=write, args=(n,), daemon=True) for n in range(_RACERS)]
-        for racer in racers:
-            racer.start()
-        for racer in racers:
-            racer.join()
-        for outcome in outcomes:
-            if outcome is not None and not isinstance(outcome, AlreadyExists):
-                raise outcome
-        self.delete(key)
-        return outcomes.count(None)
 
     def _locks(self) -> bool:
         """Whether the bucket has Object Lock."""
@@ -347,14 +293,14 @@ class S3Store:
             try:
                 found = self._client.get_object_lock_configuration(Bucket=self._bucket)
             except ClientError as exc:
-                if _code(exc) == "ObjectLockConfigurationNotFoundError":
+                if code_of(exc) == "ObjectLockConfigurationNotFoundError":
                     return False
                 raise
             # An answer that lost its body reads as an empty configuration: a gateway's, and no reason to end.
-            told = _genuine(found.get("ObjectLockConfiguration", {}), "ObjectLockEnabled")
+            told = genuine(found.get("ObjectLockConfiguration", {}), "ObjectLockEnabled")
             return bool(told["ObjectLockEnabled"] == "Enabled")
 
-        return self._ask(ask, "tell its Object Lock", "the bucket")
+        return self._connection.ask(ask, "tell its Object Lock", "the bucket")
 
     def _address(self, key: str) -> dict[str, Any]:
         check_key(key)
@@ -380,9 +326,9 @@ class S3Store:
     def _is_there(self, key: str, write: str) -> bool:
         """Whether the object of that full key came of the `create` with this id."""
         try:
-            found = _genuine(self._client.head_object(Bucket=self._bucket, Key=key), "ETag")
+            found = genuine(self._client.head_object(Bucket=self._bucket, Key=key), "ETag")
         except ClientError as exc:
-            if _status(exc) == 404:  # it was there and has been deleted since: then it is not ours to claim
+            if status_of(exc) == 404:  # it was there and has been deleted since: then it is not ours to claim
                 return False
             raise
         return bool(found["Metadata"].get("write") == write)
@@ -403,62 +349,13 @@ class S3Store:
     def _pages(self, prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
         asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, **more}
         while True:
-            page = self._ask(
-                lambda: _genuine(self._client.list_objects_v2(**asked), "Name"), "list", prefix or "all keys"
+            page = self._connection.ask(
+                lambda: genuine(self._client.list_objects_v2(**asked), "Name"), "list", prefix or "all keys"
             )
             yield page
             if not page.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
-
-    def _ask(self, call: Callable[[], _T], doing: str, key: str) -> _T:
-        """Ask the store, again and later when it has no clear answer. Raises `StoreError` and its kinds."""
-        for attempt in range(1, self._attempts + 1):
-            try:
-                return call()
-            except _FAILURES as exc:
-                if attempt < self._attempts and _is_passing(exc):
-                    log.warning(
-                        "store did not %s %s: attempt=%d of %d fault=%s",
-                        doing,
-                        key,
-                        attempt,
-                        self._attempts,
-                        _name(exc),
-                    )
-                    self._on_retry(doing)
-                    time.sleep(random.uniform(0.5, 1) * _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311
-                    continue
-                error = _as_error(exc, doing, key)
-                # What a credential provider says may hold what it was given.
-                raise error from (exc if isinstance(exc, (ClientError, *_NOT_ANSWERED)) else None)
-        raise AssertionError
-
-
-@lru_cache(maxsize=8)
-def _client(_process: int, endpoint: str | None, region: str | None, read_timeout: float) -> Any:
-    """The process's one client: threads share it, a fork makes its own (connections cannot be shared)."""
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=region,
-        config=Config(
-            # Checksums that not every store knows are sent only where S3 itself demands them; ours are above.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            retries={"total_max_attempts": 1},
-            connect_timeout=_CONNECT_TIMEOUT,
-            read_timeout=read_timeout,
-            tcp_keepalive=True,
-            max_pool_connections=_RACERS,
-            # Next to nothing each, but for every request: a long name made anew, our own arguments looked through,
-            # and one more hash of the body. It is under Content-MD5 and the SHA-256 in the metadata, and both are
-            # signed; over https botocore leaves the rest to TLS in any case.
-            user_agent="signert",
-            parameter_validation=False,
-            s3={"addressing_style": "path" if endpoint else "auto", "payload_signing_enabled": False},
-        ),
-    )
 
 
 def _pieces_of(body: Body) -> Iterator[bytes]:
@@ -495,53 +392,3 @@ def _end_of(answer: dict[str, Any]) -> int:
     if found is None:
         raise StoreError("the store's answer does not say which bytes it brings")
     return int(found[1]) + 1
-
-
-def _genuine(answer: dict[str, Any], field: str) -> dict[str, Any]:
-    """The answer, unless it lacks what S3 always says: then some gateway gave it."""
-    if field not in answer:
-        raise ResponseParserError(f"the answer has no {field}")
-    return answer
-
-
-def _status(exc: Exception) -> int:
-    return int(exc.response["ResponseMetadata"]["HTTPStatusCode"]) if isinstance(exc, ClientError) else 0
-
-
-def _code(exc: ClientError) -> str:
-    return str(exc.response["Error"].get("Code", ""))
-
-
-def _name(exc: Exception) -> str:
-    return f"HTTP {_status(exc)} {_code(exc)}" if isinstance(exc, ClientError) else type(exc).__name__
-
-
-def _is_passing(exc: Exception) -> bool:
-    """Whether the same request may fare better in a moment."""
-    if isinstance(exc, ClientError):
-        return _status(exc) in {409, 429} or _status(exc) >= 500 or _code(exc) == "RequestTimeout"
-    return isinstance(exc, _NOT_ANSWERED)
-
-
-def _as_error(exc: Exception, doing: str, key: str) -> StoreError:
-    if not isinstance(exc, ClientError):
-        remedy = "Check SIGNERT_S3_ENDPOINT, and that the store runs and can be reached from here."
-        if not isinstance(exc, _NOT_ANSWERED):
-            remedy = (
-                "Check the credentials for the store (AWS_ACCESS_KEY_ID, AWS_PROFILE or the machine's role)."
-            )
-        return StoreError(f"the store could not {doing} {key}: {_name(exc)}", remedy=remedy)
-    status, code = _status(exc), _code(exc)
-    if status == 404 and code in {"404", "NoSuchKey"}:
-        return NotFound(f"{key} is not in the store")
-    if status == 412:
-        return AlreadyExists(f"{key} is already in the store")
-    remedy = "Look up the code in the store's documentation; the work goes on when the store does."
-    if code == "NoSuchBucket":
-        remedy = "Check the bucket's name in SIGNERT_STORE."
-    elif status in {401, 403}:
-        remedy = (
-            "Check the credentials, this machine's clock, and that they may do s3:GetObject, s3:PutObject, "
-            "s3:DeleteObject, s3:ListBucket (with locks: s3:PutObjectRetention, s3:GetBucketObjectLockConfiguration)."
-        )
-    return StoreError(f"the store could not {doing} {key}: {_name(exc)}", remedy=remedy)
