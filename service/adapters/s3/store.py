@@ -130,10 +130,10 @@ class S3Store:
         breaks = 0
         yield b""
         while answer is not None:
-            if first is None or answer["ETag"] != first["ETag"]:
-                raise StoreError(f"{key} in the store became another while it was read")
-            end = _end_of(answer)
             with contextlib.closing(answer["Body"]) as stream:
+                if first is None or answer["ETag"] != first["ETag"]:
+                    raise StoreError(f"{key} in the store became another while it was read")
+                end = _end_of(answer)
                 try:
                     while piece := stream.read(_PIECE):
                         start += len(piece)
@@ -157,10 +157,15 @@ class S3Store:
 
         def fetch() -> dict[str, Any] | None:
             try:
-                return genuine(genuine(self._client.get_object(**asked), "ETag"), "ContentRange")
+                answer: dict[str, Any] = self._client.get_object(**asked)
             except ClientError as exc:
                 if status_of(exc) == 416:
                     return None
+                raise
+            try:
+                return genuine(genuine(answer, "ETag"), "ContentRange")
+            except ResponseParserError:
+                answer["Body"].close()  # else its connection is lost to the pool
                 raise
 
         return self._connection.ask(fetch, "read", key)
