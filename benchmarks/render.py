@@ -4,8 +4,7 @@ All have the same LibreOffice and the same export options. The command has a pro
 unoserver runs under the system's Python, which alone has `uno` (`/usr/bin/python3 -m unoserver.server`, its package
 by PYTHONPATH), and is asked by its own client in a process that stays, with paths.
 
-Ours does more: it lays a document out twice (headings alone at the foot of a page), and runs where there is no
-network.
+Ours runs where there is no network.
 """
 
 from __future__ import annotations
