@@ -109,8 +109,6 @@ class Judge:
         """Paths that held, by the evidence they held by."""
         self.knowledge = _read_store(reader)
         """The evidence of the newest revision."""
-        self.holding: list[int] = []
-        """Revisions of the document timestamps that hold, the newest first."""
         self.stamps: dict[int, Judgement] = {}
         for stamp in reversed(signatures):
             if stamp.sig_object_type != "/DocTimeStamp":
@@ -118,11 +116,15 @@ class Judge:
             self.stamps[stamp.signed_revision] = judgement = self._judge_stamp(stamp)
             if judgement.outcome is AdESPassed.OK:
                 self._prove(stamp)
-                self.holding.append(stamp.signed_revision)
 
-    def trust_of(self, field: str | None) -> TrustStore:
+    @property
+    def holding(self) -> list[int]:
+        """Revisions of the document timestamps that hold, the newest first."""
+        return [number for number, found in self.stamps.items() if found.outcome is AdESPassed.OK]
+
+    def trust_of(self, field: str) -> TrustStore:
         """The anchors that a signer of that field has to lead up to."""
-        return self._signers.get(field, self._trust) if field is not None else self._trust
+        return self._signers.get(field, self._trust)
 
     def signature(self, signature: EmbeddedPdfSignature) -> Judgement:
         """A signature with its timestamps (EN 319 102-1 5.5, 5.6.3)."""
@@ -187,8 +189,18 @@ class Judge:
         return Judgement(outcome, token_time(token), proven=self._proven(token, self._proofs))
 
     def _proven(self, signed: cms.SignedData, proofs: POEManager) -> datetime | None:
-        time: datetime = copy(proofs)[signed["signer_infos"][0]["signature"].native]
+        time = _existed(signed, proofs)
         return time if time < self._at else None
+
+    def _leads_up(self, signed: cms.SignedData, trust: TrustStore, at: datetime) -> bool:
+        """Whether the signer's certificate leads up to an anchor at that time, revocation apart."""
+        certificates = generic_cms.extract_certs_for_validation(signed)
+        others = [*certificates.other_certs, *self.knowledge.known_certs]
+        try:
+            trust.path(certificates.signer_cert, others, at=at)
+        except NotTrusted:
+            return False
+        return True
 
     def _judge_past(
         self,
@@ -202,13 +214,8 @@ class Judge:
         found = self._by_proofs(signed, outcome, proofs, trust, knowledge)
         if found is not AdESPassed.OK or not trust.periods:
             return found
-        certificates = generic_cms.extract_certs_for_validation(signed)
-        others = [*certificates.other_certs, *self.knowledge.known_certs]
-        try:
-            trust.path(certificates.signer_cert, others, at=self._proven(signed, proofs) or self._at)
-        except NotTrusted:
-            return AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
-        return found
+        granted = self._leads_up(signed, trust, self._proven(signed, proofs) or self._at)
+        return found if granted else AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
 
     def _by_proofs(
         self,
@@ -237,7 +244,7 @@ class Judge:
 
     def _accepted(self, ends: datetime | None, signed: cms.SignedData, proofs: POEManager) -> bool:
         """Whether an algorithm that ends then was accepted when the signature is proven to have existed."""
-        return ends is None or copy(proofs)[signed["signer_infos"][0]["signature"].native] < ends
+        return ends is None or _existed(signed, proofs) < ends
 
     def _refine(
         self, signed: cms.SignedData, outcome: AdESSubIndic, proofs: POEManager, trust: TrustStore
@@ -245,17 +252,10 @@ class Judge:
         """pyHanko has one outcome for all other faults of a chain. Where the chain itself holds at the time of the
         signature, what is amiss is the evidence about revocation, or a CA certificate that ended since.
         """
-        certificates = generic_cms.extract_certs_for_validation(signed)
-        others = [*certificates.other_certs, *self.knowledge.known_certs]
-        time = copy(proofs)[signed["signer_infos"][0]["signature"].native]
-        try:
-            trust.path(certificates.signer_cert, others, at=time)
-        except NotTrusted:
+        if not self._leads_up(signed, trust, _existed(signed, proofs)):
             # By a trusted list, an anchor may be one at another time.
             return AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND if trust.periods else outcome
-        try:
-            trust.path(certificates.signer_cert, others, at=self._at)
-        except NotTrusted:
+        if not self._leads_up(signed, trust, self._at):
             return AdESIndeterminate.OUT_OF_BOUNDS_NO_POE
         return AdESIndeterminate.TRY_LATER
 
@@ -320,6 +320,12 @@ class Judge:
                 for certificate in signed["certificates"]:
                     proven(certificate.chosen)
                 proven(signed["signer_infos"][0]["signature"].native)
+
+
+def _existed(signed: cms.SignedData, proofs: POEManager) -> datetime:
+    """When the signature value is proven to have existed; the time of validation, where nothing proves it earlier."""
+    time: datetime = copy(proofs)[signed["signer_infos"][0]["signature"].native]  # asking registers it
+    return time
 
 
 def _read_store(handler: Any) -> LocalKnowledge:

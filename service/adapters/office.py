@@ -9,7 +9,7 @@ process namespaces of its own where the system allows it. Past its time it is ki
 some hundreds of documents, or when it has grown, it is replaced. `office_host.py` is the process in between: it has
 the system's Python, which alone has `uno`, and takes LibreOffice with it when this process dies, even by SIGKILL.
 
-A start takes as long as eight documents, so who is about to have nothing to do says so (`rest`): an instance that has
+A start takes as long as ten documents, so who is about to have nothing to do says so (`rest`): an instance that has
 not long to go is replaced then, and nobody waits for it.
 """
 

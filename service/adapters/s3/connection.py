@@ -106,7 +106,7 @@ def _client(_process: int, endpoint: str | None, region: str | None, read_timeou
         endpoint_url=endpoint,
         region_name=region,
         config=Config(
-            # Checksums that not every store knows are sent only where S3 itself demands them; ours are above.
+            # Checksums that not every store knows are sent only where S3 itself demands them; ours are in `store.py`.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"total_max_attempts": 1},
@@ -153,6 +153,7 @@ def _is_passing(exc: Exception) -> bool:
 
 
 def as_error(exc: Exception, doing: str, key: str) -> StoreError:
+    """Our error for what a request ended with, and the way out."""
     if not isinstance(exc, ClientError):
         remedy = "Check SIGNERT_S3_ENDPOINT, and that the store runs and can be reached from here."
         if not isinstance(exc, _NOT_ANSWERED):

@@ -6,12 +6,14 @@ import secrets
 import threading
 from typing import Final
 
+from service.adapters.s3.connection import MOST_CONNECTIONS
 from service.domain.ports import ObjectStore
 from service.errors import AlreadyExists, StoreError
 
 __all__ = ["RACERS", "winners"]
 
-RACERS: Final = 32
+RACERS: Final = MOST_CONNECTIONS
+"""As many as need not wait for one another's connection: else it were no race."""
 
 
 def winners(store: ObjectStore) -> int:

@@ -170,22 +170,21 @@ class S3Store:
 
         return self._connection.ask(fetch, "read", key)
 
-    def exists(self, key: str) -> bool:
+    def _head(self, key: str) -> dict[str, Any]:
         address = self._address(key)
+        return self._connection.ask(
+            lambda: genuine(self._client.head_object(**address), "ETag"), "look for", key
+        )
+
+    def exists(self, key: str) -> bool:
         try:
-            self._connection.ask(
-                lambda: genuine(self._client.head_object(**address), "ETag"), "look for", key
-            )
+            self._head(key)
         except NotFound:
             return False
         return True
 
     def size(self, key: str) -> int:
-        address = self._address(key)
-        found = self._connection.ask(
-            lambda: genuine(self._client.head_object(**address), "ETag"), "look for", key
-        )
-        return int(found["ContentLength"])
+        return int(self._head(key)["ContentLength"])
 
     def retain(self, key: str, until: datetime) -> None:
         """Locks the newest version. A lock that lasts longer is left as it is, for nobody may shorten it."""
@@ -202,11 +201,7 @@ class S3Store:
         )
 
     def _retained_until(self, key: str) -> datetime:
-        address = self._address(key)
-        found = self._connection.ask(
-            lambda: genuine(self._client.head_object(**address), "ETag"), "look for", key
-        )
-        until = found.get("ObjectLockRetainUntilDate")
+        until = self._head(key).get("ObjectLockRetainUntilDate")
         return until if isinstance(until, datetime) else datetime.min.replace(tzinfo=UTC)
 
     def _versions_of(self, full_key: str) -> Sequence[str]:
