@@ -48,14 +48,14 @@ class DirectoryStore:
         path = self._path(key)
         with self._written(body, key, mode=0o400 if retain_until else 0o600) as temporary:
             try:
-                self._place(path, lambda: os.link(temporary, path))
+                self._place(temporary, path, os.link)
             except FileExistsError:
                 raise AlreadyExists(f"{key} is already in the store") from None
 
     def put(self, key: str, body: Body) -> None:
         path = self._path(key)
         with self._written(body, key) as temporary:
-            self._place(path, lambda: temporary.replace(path))
+            self._place(temporary, path, os.replace)
 
     def get(self, key: str) -> bytes:
         try:
@@ -213,16 +213,22 @@ class DirectoryStore:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def _place(self, path: Path, place: Callable[[], object]) -> None:
-        """Give a written file its name, durably."""
+    def _place(self, temporary: Path, path: Path, place: Callable[..., None]) -> None:
+        """Give a written file its name, durably; `place` is `os.link` (a new name) or `os.replace` (any).
+
+        The folder is held open meanwhile: another may delete the object, and the folder that this empties, before
+        its name is flushed, and then there is nothing left to keep.
+        """
         while True:
             self._make_parent(path)
             try:
-                place()
+                with _opened_folder(path.parent) as folder:
+                    place(temporary, path.name, dst_dir_fd=folder)
+                    os.fsync(folder)
             except FileNotFoundError:
-                continue  # `delete` of a neighbour took the emptied folder away between the two calls
+                temporary.stat()  # what was written is gone: no other try will do better
+                continue  # `delete` of a neighbour took the emptied folder away between two calls
             break
-        _flush_folder(path.parent)
 
     def _make_parent(self, path: Path) -> None:
         """Make the folders above `path`, each flushed into the one above it."""
@@ -248,12 +254,18 @@ def _check(key: str) -> None:
         raise StoreError(f"'{_TEMPORARY}' is the store's own", remedy="Mend the key.")
 
 
-def _flush_folder(folder: Path) -> None:
+@contextlib.contextmanager
+def _opened_folder(folder: Path) -> Iterator[int]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    with _opened_folder(folder) as descriptor:
+        os.fsync(descriptor)
 
 
 def _unusable(exc: OSError, doing: str) -> StoreError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -214,6 +216,40 @@ def test_creations_and_deletions_of_neighbours_do_not_disturb_each_other(open_st
     for thread in threads:
         thread.join()
     assert list(open_store().list("work/")) == []
+
+
+@pytest.mark.parametrize(("doing", "place"), [("create", "link"), ("put", "replace")])
+def test_an_object_that_another_deletes_before_it_is_flushed_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: str, place: str
+) -> None:
+    """The last object of its folder, which goes with it: neither the writer nor the deleter is told of a fault."""
+    store, other = DirectoryStore(tmp_path / "store"), DirectoryStore(tmp_path / "store")
+    real = getattr(os, place)
+
+    def place_and_delete(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        other.delete("work/a/b")
+
+    monkeypatch.setattr(os, place, place_and_delete)
+    getattr(store, doing)("work/a/b", b"x")
+    assert list(other.list()) == []
+    assert not (tmp_path / "store/work").exists()
+
+
+def test_what_was_written_and_is_gone_before_it_has_its_name_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the disk is taken away: the writer is told, and does not try for ever."""
+    store = DirectoryStore(tmp_path / "store")
+    real = os.link
+
+    def lose_and_place(temporary: Path, *args: Any, **kwargs: Any) -> None:
+        temporary.unlink()
+        real(temporary, *args, **kwargs)
+
+    monkeypatch.setattr(os, "link", lose_and_place)
+    with pytest.raises(StoreError, match="could not write a/b"):
+        store.create("a/b", b"x")
 
 
 def test_a_folder_that_links_to_a_missing_disk_is_no_object(tmp_path: Path) -> None:
