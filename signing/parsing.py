@@ -98,10 +98,7 @@ class _Reader:
         elif kind == 6:
             result = generic.pdf_string(_ESCAPE.sub(_unescaped, token[6]))
         elif kind == 7:
-            try:
-                result = generic.pdf_string(unhexlify(token[7]))
-            except ValueError:
-                raise _Unusual from None
+            result = generic.pdf_string(_hexadecimal(token[7]))
         else:
             word = token[9]
             result = generic.NullObject() if word == b"null" else generic.BooleanObject(word == b"true")
@@ -154,6 +151,13 @@ def _name(written: bytes) -> Any:
     try:
         return generic._decode_name(written)
     except PdfReadError:
+        raise _Unusual from None
+
+
+def _hexadecimal(digits: bytes) -> bytes:
+    try:
+        return unhexlify(digits)
+    except ValueError:
         raise _Unusual from None
 
 

@@ -58,6 +58,9 @@ class StepKind(StrEnum):
 
 
 _RENDERED = {StepKind.RENDER, StepKind.RENDER_RECEIPT}
+_WORKED_OUT = {
+    StepKind.RENDER, StepKind.PREPARE, StepKind.REQUEST, StepKind.AUGMENT, StepKind.VERIFY, StepKind.RENDER_RECEIPT
+}  # fmt: skip
 
 WARNINGS: Mapping[str, timedelta] = {"day": timedelta(days=1), "week": timedelta(days=7)}
 """How long before the end the waiting parties are reminded; the most urgent first."""
@@ -77,6 +80,14 @@ class Step:
     def is_upkeep(self) -> bool:
         """Whether nothing else has to wait for it."""
         return self.kind in {StepKind.RENEW, StepKind.SCHEDULE}
+
+    @property
+    def is_worked_out(self) -> bool:
+        """Whether nothing comes of it but blobs and an entry: no key is used, nobody is told, nothing is deleted.
+
+        So it may be thrown away. Time and evidence are asked for, which says a hash and nothing else.
+        """
+        return self.kind in _WORKED_OUT
 
     @property
     def capability(self) -> Capability:

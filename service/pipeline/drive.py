@@ -18,8 +18,7 @@ from functools import partial
 
 from service.domain import moves
 from service.domain.agreement import Agreement
-from service.domain.folding import advance
-from service.domain.log import Draft, Entry, timestamp
+from service.domain.log import Draft, timestamp
 from service.domain.signals import PARKINGS, STEPS
 from service.domain.steps import UPKEEP, Capability, Step, StepKind, next_step
 from service.errors import CommandRejected, SignertError
@@ -36,7 +35,7 @@ from service.pipeline import (
     waiting,
 )
 from service.pipeline.index import index
-from service.pipeline.ledger import Raced
+from service.pipeline.progress import Observer, Progress
 from service.pipeline.services import Services
 from service.pipeline.together import mark, meanwhile
 from service.pipeline.work import Marker, Parked, upkeep_run
@@ -53,7 +52,6 @@ _ALL_TOLD = 10**9
 """`since` of a run that has no earlier events to publish."""
 
 StepFunction = Callable[[Services, Agreement, Step], Draft]
-Observer = Callable[[Entry], None]
 
 _STEPS: Mapping[StepKind, StepFunction] = {
     StepKind.FOLLOW_UP: follow_up.tell_follow_up,
@@ -109,62 +107,83 @@ def drive(services: Services, marker: Marker, *, observe: Observer = lambda _: N
 def _drive(services: Services, marker: Marker, observe: Observer) -> Outcome:
     ledger = services.ledger
     chain = ledger.chain(marker.agreement_id)
-    entries, agreement = tuple(chain.entries), chain.agreement
-    told = min(marker.since, len(entries))  # the first entry whose events may not be published
+    entries = tuple(chain.entries)
+    told = min(marker.since, len(entries))
     if marker.since > told:  # of a run that began without a look at the log
         marker = replace(marker, since=told)
         services.workbook.save(marker)  # before the first entry: after a crash, the next run must publish it
-    doing = "publish"
+    progress = Progress(services, chain.agreement, told, observe)
     upkeep = _Upkeep(services, marker)
     try:
-        for entry in entries[told:]:
-            _publish(services, entry)
-            told = entry.seq + 1
-        while (step := upkeep.next_step(agreement)) is not None:
-            doing = str(step)
+        progress.tell(entries[told:])
+        while (step := _next_step(services, progress, upkeep)) is not None:
+            progress.doing = str(step)
             if step.capability not in services.capabilities:
+                agreement = progress.agreement
                 # The marker stays, and goes along: should the message be lost, the sweeper still has it.
                 touched = timestamp(services.clock.now())
                 # Without a step forward the sweeper goes on waiting longer: a long queue must not grow by itself.
                 handed_on = 0 if agreement.head.seq > entries[-1].seq else marker.handed_on
                 services.workbook.save(
-                    replace(marker, since=told, touched=touched, parked=None, handed_on=handed_on)
+                    replace(marker, since=progress.told, touched=touched, parked=None, handed_on=handed_on)
                 )
                 _index(services, agreement)
                 services.hand_over(step.capability, agreement.id, marker.run)
                 return Outcome(Rest.HANDED_OVER, agreement, capability=step.capability)
-            try:
-                draft = _attempt(services, agreement, step)
-                number = draft.version or agreement.current.number
-                until = agreement.kept_until
-                added = [ledger.append(agreement.id, agreement.head, draft, version=number, until=until)]
-            except Raced:
-                added = ledger.read_after(agreement.head)
-            except Exception as exc:
-                if not step.is_upkeep:
-                    raise
-                upkeep.put_off(step, exc)
-                continue
-            doing = "publish"
-            for entry in added:
-                agreement = advance(agreement, entry)
-                observe(entry)
-                _publish(services, entry)
-                told = entry.seq + 1
-        doing = "index"
+            _do(services, progress, upkeep, step)
+        agreement = progress.agreement
+        progress.doing = "index"
         hints = [*waiting.wake_keys(services, agreement), *erase.disposal_keys(services, agreement)]
         with meanwhile(
             [*(partial(mark, services.store, key) for key in hints), partial(ledger.gather, chain)]
         ):
             index(services.store, services.pseudonyms, agreement, get_blob=ledger.get_blob)
     except Exception as exc:  # noqa: BLE001 (a fault of ours must not lose the agreement either)
-        parked = _park(services, replace(marker, since=told), doing, exc)
-        _index(services, agreement)
-        return Outcome(Rest.PARKED, agreement, parked=parked)
+        progress.close()
+        parked = _park(services, replace(marker, since=progress.told), progress.doing, exc)
+        _index(services, progress.agreement)
+        return Outcome(Rest.PARKED, progress.agreement, parked=parked)
+    finally:
+        progress.close()
     if upkeep.own:
         return Outcome(Rest.PARKED, agreement, parked=upkeep.own)
     services.workbook.end(marker)
     return Outcome(Rest.AT_REST, agreement)
+
+
+def _next_step(services: Services, progress: Progress, upkeep: _Upkeep) -> Step | None:
+    """What comes next. Only what is worked out here comes before the log has all that it stands on."""
+    step = upkeep.next_step(progress.expected)
+    if step is None or not step.is_worked_out or step.capability not in services.capabilities:
+        if progress.settle():
+            return step
+        step = upkeep.next_step(progress.expected)
+    return step
+
+
+def _do(services: Services, progress: Progress, upkeep: _Upkeep, step: Step) -> None:
+    """Do the step, and send its entry on its way."""
+    fault: Exception | None = None
+    draft: Draft | None = None
+    try:
+        with services.ledger.sending() as sent:
+            try:
+                draft = _attempt(services, progress.expected, step)
+            except Exception as exc:  # noqa: BLE001 (what was under way comes first, and may make this void)
+                fault = exc
+        if not progress.settle():
+            sent.wait()  # an order to erase may have come between
+            return
+        if draft is None:
+            assert fault
+            raise fault
+        progress.begin(draft, sent)
+        if step.is_upkeep:
+            progress.settle()
+    except Exception as exc:
+        if not step.is_upkeep:
+            raise
+        upkeep.put_off(step, exc)
 
 
 class _Upkeep:
@@ -251,11 +270,6 @@ def _attempt(services: Services, agreement: Agreement, step: Step) -> Draft:
 def _kind(doing: str) -> str:
     """What is done, without for whom."""
     return doing.partition(":")[0]
-
-
-def _publish(services: Services, entry: Entry) -> None:
-    for event in entry.cloud_events():
-        services.publisher.publish(event)
 
 
 def unforeseen(exc: Exception) -> SignertError:

@@ -19,14 +19,14 @@ from typing import Any, Final
 
 from service.domain.agreement import Agreement
 from service.domain.log import Draft, Entry, timestamp
-from service.domain.ports import Clock, ObjectStore, Signals
+from service.domain.ports import Body, Clock, ObjectStore, Signals
 from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, SignertError, StoreError
 from service.pipeline.chain import Chain, read_chain, read_entries_after
 from service.pipeline.together import begun
 from signing import Kept, Parts, PartsFile, digest, one_document
 
-__all__ = ["Ledger", "Raced", "blob_key"]
+__all__ = ["Ledger", "Raced", "Sent", "blob_key"]
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +49,42 @@ def blob_key(agreement_id: str, sha256: str, extension: str) -> str:
     return f"agreements/{agreement_id}/blobs/{sha256}.{extension}"
 
 
+class Sent:
+    """Blobs on their way to the store, by their keys."""
+
+    def __init__(self) -> None:
+        self.under_way: dict[str, Future[None]] = {}
+
+    def wait(self) -> None:
+        """Until none is on its way any more, whether it has come or not."""
+        wait(self.under_way.values())
+
+    def arrived(self) -> None:
+        """The same, and raises the error of the first that could not be stored."""
+        self.wait()
+        for future in self.under_way.values():
+            future.result()
+
+    def is_lost(self, key: str) -> bool:
+        """Whether it is known that the blob could not be stored."""
+        future = self.under_way.get(key)
+        return future is not None and future.done() and future.exception() is not None
+
+
 class _Recent(threading.local):
     """What a thread wrote or read of late, while it is to remember."""
 
     blobs: Kept[str, bytes] | None = None
     chains: Kept[str, Chain] | None = None
-    begun: dict[str, tuple[bytes, Future[None]]] | None = None
-    """By its key, what this thread is `storing_together`."""
+    sent: Sent | None = None
+    """Where blobs are noted that are only sent, not waited for."""
+    all_sent: Sent | None = None
+    """All of this run."""
 
     def get(self, key: str) -> bytes | None:
-        return self.blobs.get(key) if self.blobs is not None else None
+        if self.blobs is None or (self.all_sent is not None and self.all_sent.is_lost(key)):
+            return None
+        return self.blobs.get(key)
 
     def put(self, key: str, body: bytes) -> None:
         if self.blobs is not None:
@@ -98,31 +124,41 @@ class Ledger:
             return
         self._recent.blobs = Kept(_REMEMBERED, _REMEMBERED_BYTES)
         self._recent.chains = Kept(_REMEMBERED_LOGS, _REMEMBERED_BYTES)
+        self._recent.all_sent = Sent()
         try:
             with one_document():
                 yield
         finally:
-            self._recent.blobs = self._recent.chains = None
+            self._recent.all_sent.wait()  # nothing is done to the store after the run
+            self._recent.blobs = self._recent.chains = self._recent.all_sent = None
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[Sent]:
+        """Meanwhile `put_blob` only sends a blob on its way.
+
+        Whoever writes the entry that names them waits first until they have `arrived`.
+        """
+        before, self._recent.sent = self._recent.sent, Sent()
+        try:
+            yield self._recent.sent
+        finally:
+            self._recent.sent = before
 
     @contextlib.contextmanager
     def storing_together(self) -> Iterator[None]:
         """Meanwhile `put_blob` only sends a blob on its way; with the end of the context all are in the store.
 
-        So the entry that names them comes after it. Raises the error of the first that could not be stored.
+        Raises the error of the first that could not be stored. While somebody is `sending` anyway, he waits for them.
         """
-        if self._recent.begun is not None:
+        if self._recent.sent is not None:
             yield
             return
-        self._recent.begun = {}
-        try:
-            yield
-        finally:
-            sent, self._recent.begun = self._recent.begun, None
-            wait([future for _, future in sent.values()])
-        for key, (body, future) in sent.items():
-            with contextlib.suppress(AlreadyExists):
-                future.result()
-                self._recent.put(key, body)
+        with self.sending() as sent:
+            try:
+                yield
+            finally:
+                sent.wait()
+        sent.arrived()
 
     def read(self, agreement_id: str) -> list[Entry]:
         """The whole chain, checked. Raises `NotFound` when there is no such agreement, `LogCorrupt`."""
@@ -144,8 +180,8 @@ class Ledger:
             chain.entries += read_entries_after(self.store, chain.entries[-1])
         return chain
 
-    def _note(self, entry: Entry) -> None:
-        """Remember what this thread appended."""
+    def note(self, entry: Entry) -> None:
+        """Have this thread remember an entry that was written."""
         if (recent := self._recent.chains) is None:
             return
         chain = recent.get(entry.agreement_id)
@@ -176,7 +212,14 @@ class Ledger:
         until: datetime | None = None,
     ) -> Entry:
         """Write `draft` as the entry after `last` (None: the first). Raises `Raced` when somebody was first."""
-        entry = Entry(
+        entry = self.entry(agreement_id, last, draft, version=version)
+        self.write(entry, until=until)
+        self.note(entry)
+        return entry
+
+    def entry(self, agreement_id: str, last: Entry | None, draft: Draft, *, version: int) -> Entry:
+        """`draft` as the entry after `last` (None: the first), made now."""
+        return Entry(
             agreement_id=agreement_id,
             seq=last.seq + 1 if last else 0,
             previous=last.sha256 if last else None,
@@ -187,19 +230,20 @@ class Ledger:
             data=draft.data,
             occurrences=draft.occurrences,
         )
+
+    def write(self, entry: Entry, *, until: datetime | None = None) -> None:
+        """Have the log go on with `entry`, from any thread. Raises `Raced` when somebody was first."""
         try:
             self.store.create(entry.key, entry.body, retain_until=self._retained(until))
         except AlreadyExists:
             # Our own write whose answer was lost, or somebody else's.
             if Entry.parse(self.store.get(entry.key)).id != entry.id:
                 raise Raced(
-                    f"log of agreement {agreement_id}: entry {entry.seq} was written by another"
+                    f"log of agreement {entry.agreement_id}: entry {entry.seq} was written by another"
                 ) from None
-        self._note(entry)
         self._signals.count(ENTRIES, entry.type)
         if entry.type in _ENDS:
             self._signals.count(FINISHED, entry.type)
-        return entry
 
     def put_blob(
         self,
@@ -219,19 +263,25 @@ class Ledger:
         key = blob_key(agreement_id, sha256, extension)
         retain_until = self._retained(until) if archived else None
         if isinstance(body, Parts) and len(body) > _REMEMBERED_BYTES:
-            with contextlib.suppress(AlreadyExists), PartsFile(body.parts) as file:
-                self.store.create(key, file, retain_until=retain_until)
+            with PartsFile(body.parts) as file:
+                self._create(key, file, retain_until)
             return sha256
         whole = bytes(body)
-        create = partial(self.store.create, key, whole, retain_until=retain_until)
-        if self._recent.begun is not None:
-            if key not in self._recent.begun:
-                self._recent.begun[key] = whole, begun(create)
+        create = partial(self._create, key, whole, retain_until)
+        if (sent := self._recent.sent) is not None:
+            if key not in sent.under_way:
+                sent.under_way[key] = begun(create)
+                if self._recent.all_sent is not None:
+                    self._recent.all_sent.under_way[key] = sent.under_way[key]
+                self._recent.put(key, whole)
             return sha256
-        with contextlib.suppress(AlreadyExists):
-            create()
-            self._recent.put(key, whole)
+        create()
+        self._recent.put(key, whole)
         return sha256
+
+    def _create(self, key: str, body: Body, retain_until: datetime | None) -> None:
+        with contextlib.suppress(AlreadyExists):
+            self.store.create(key, body, retain_until=retain_until)
 
     def claim_blob(self, agreement_id: str, body: bytes, extension: str) -> str | None:
         """As `put_blob`, for the one who stores it first; None for all others."""
@@ -263,8 +313,9 @@ class Ledger:
         key = blob_key(agreement_id, sha256, extension)
         if not stored and (recent := self._recent.get(key)) is not None:
             return recent
-        if self._recent.begun and key in self._recent.begun:
-            wait([self._recent.begun[key][1]])
+        for sent in (self._recent.sent, self._recent.all_sent):
+            if sent is not None and key in sent.under_way:
+                wait([sent.under_way[key]])
         body = self.store.get(key)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise StoreError(
