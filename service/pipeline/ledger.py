@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from service.domain.agreement import Agreement
 from service.domain.log import Draft, Entry, timestamp
-from service.domain.ports import Body, Clock, ObjectStore, Signals
+from service.domain.ports import Clock, ObjectStore, Signals
 from service.domain.signals import ENTRIES, FINISHED, SILENT
 from service.errors import AlreadyExists, SignertError, StoreError
 from service.pipeline.chain import Chain, read_chain, read_entries_after
@@ -63,10 +63,11 @@ class Sent:
         """The same, and raises the error of the first that could not be stored."""
         self.wait()
         for future in self.under_way.values():
-            future.result()
+            with contextlib.suppress(AlreadyExists):
+                future.result()
 
-    def is_lost(self, key: str) -> bool:
-        """Whether it is known that the blob could not be stored."""
+    def is_refused(self, key: str) -> bool:
+        """Whether the store is known not to have taken it: something was there already, or it could not."""
         future = self.under_way.get(key)
         return future is not None and future.done() and future.exception() is not None
 
@@ -82,7 +83,7 @@ class _Recent(threading.local):
     """All of this run."""
 
     def get(self, key: str) -> bytes | None:
-        if self.blobs is None or (self.all_sent is not None and self.all_sent.is_lost(key)):
+        if self.blobs is None or (self.all_sent is not None and self.all_sent.is_refused(key)):
             return None
         return self.blobs.get(key)
 
@@ -263,11 +264,11 @@ class Ledger:
         key = blob_key(agreement_id, sha256, extension)
         retain_until = self._retained(until) if archived else None
         if isinstance(body, Parts) and len(body) > _REMEMBERED_BYTES:
-            with PartsFile(body.parts) as file:
-                self._create(key, file, retain_until)
+            with contextlib.suppress(AlreadyExists), PartsFile(body.parts) as file:
+                self.store.create(key, file, retain_until=retain_until)
             return sha256
         whole = bytes(body)
-        create = partial(self._create, key, whole, retain_until)
+        create = partial(self.store.create, key, whole, retain_until=retain_until)
         if (sent := self._recent.sent) is not None:
             if key not in sent.under_way:
                 sent.under_way[key] = begun(create)
@@ -275,13 +276,10 @@ class Ledger:
                     self._recent.all_sent.under_way[key] = sent.under_way[key]
                 self._recent.put(key, whole)
             return sha256
-        create()
-        self._recent.put(key, whole)
-        return sha256
-
-    def _create(self, key: str, body: Body, retain_until: datetime | None) -> None:
         with contextlib.suppress(AlreadyExists):
-            self.store.create(key, body, retain_until=retain_until)
+            create()
+            self._recent.put(key, whole)
+        return sha256
 
     def claim_blob(self, agreement_id: str, body: bytes, extension: str) -> str | None:
         """As `put_blob`, for the one who stores it first; None for all others."""

@@ -84,6 +84,20 @@ def test_a_blob_that_was_there_already_is_read_from_the_store(store: CountingSto
     assert store.asked == {blob_key(ID, sha256, "pdf"): 1}
 
 
+def test_what_is_sent_is_remembered_until_it_is_known_that_it_was_there(
+    store: CountingStore, ledger: Ledger
+) -> None:
+    there = ledger.put_blob(ID, b"%PDF", "pdf")
+    with ledger.remembering():
+        with ledger.sending() as sent:
+            new = ledger.put_blob(ID, b"%PDF-2", "pdf")
+            assert ledger.put_blob(ID, b"%PDF", "pdf") == there
+        sent.arrived()
+        assert ledger.get_blob(ID, new, "pdf") == b"%PDF-2"
+        assert ledger.get_blob(ID, there, "pdf") == b"%PDF"
+    assert store.asked == {blob_key(ID, there, "pdf"): 1}
+
+
 def test_threads_do_not_share_what_they_remember(store: CountingStore, ledger: Ledger) -> None:
     with ledger.remembering():
         sha256 = ledger.put_blob(ID, b"%PDF", "pdf")
