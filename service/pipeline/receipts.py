@@ -14,13 +14,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from service.domain.agreement import SEAL
 from service.domain.log import canonical, log_key
 from service.domain.receipt import RECEIPT_VERSION
 from service.errors import NotFound, StoreError
+from service.pipeline.checks import Check, compared, sealed
 from service.pipeline.ledger import Ledger, blob_key
+from service.pipeline.receipt_chain import Find, Named, ReceiptFile
+from service.pipeline.stated import MAX_RECEIPT_BYTES, items_of, number_of, text_of, value_at
 from signing import (
     Indication,
     Limits,
@@ -34,8 +37,6 @@ from signing import (
 
 __all__ = [
     "RECEIPT_NAME",
-    "Check",
-    "ReceiptFile",
     "ReceiptVerification",
     "Surroundings",
     "carried_receipt",
@@ -45,31 +46,6 @@ __all__ = [
 ]
 
 RECEIPT_NAME: Final = "receipt.json"
-MAX_RECEIPT_BYTES: Final = 4 * 1024 * 1024
-_MAX_CHAIN: Final = 1_000
-
-Outcome = Literal["holds", "does-not-hold", "not-checked"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that the receipt states, and whether it holds. `text` is for people."""
-
-    code: str
-    outcome: Outcome
-    text: str
-
-
-@dataclass(frozen=True)
-class ReceiptFile:
-    """A receipt.json with its detached signature, where that is at hand."""
-
-    body: bytes
-    signature: bytes | None = None
-
-
-Find = Callable[[str, str, str], bytes | None]
-"""Of an agreement's id, a SHA-256 and an extension: the bytes, when they are at hand."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +141,13 @@ class _Receipt:
     def verification(self) -> ReceiptVerification:
         checks = [self._seal(), *self._form()]
         if self._values:
-            checks += [*self._document(), *self._kept(), *self._chain(), *self._declarations()]
+            named = Named(self.beside.receipts, self.beside.find, self.trust, self.limits)
+            checks += [
+                *self._document(),
+                *self._kept(),
+                *named.versions(self._values),
+                *named.declarations(self._values),
+            ]
         failed = [check for check in checks if check.outcome == "does-not-hold"]
         sealed = checks[0].outcome == "holds"
         unsure = self.document is not None and not self.document.passed
@@ -181,8 +163,8 @@ class _Receipt:
             indication,
             explanation,
             hashlib.sha256(self.body).hexdigest(),
-            _text(_at(self._values, "agreement", "id")),
-            _number(_at(self._values, "agreement", "version")),
+            text_of(value_at(self._values, "agreement", "id")),
+            number_of(value_at(self._values, "agreement", "version")),
             tuple(checks),
             self.seal,
             self.document,
@@ -204,10 +186,10 @@ class _Receipt:
             self.seal = verify_detached_untrusted(
                 self.body, self.beside.signature, self.trust.of(SEAL), limits=self.limits
             )
-            return _sealed("seal", "Kvitteringens segl", self.seal.indication, self.seal.explanation)
+            return sealed("seal", "Kvitteringens segl", self.seal.indication, self.seal.explanation)
         page = self.beside.page
         if page is not None:
-            return _sealed(
+            return sealed(
                 "seal", "Seglet på PDF-en som bærer kvitteringen", page.indication, page.explanation
             )
         return Check("seal", "not-checked", "Seglet ble ikke kontrollert: receipt.json.p7s ligger ikke ved.")
@@ -241,8 +223,8 @@ class _Receipt:
     # The document
 
     def _document(self) -> Iterator[Check]:
-        stated = _at(self._values, "document")
-        sha256, size = _text(_at(stated, "sha256")), _number(_at(stated, "bytes"))
+        stated = value_at(self._values, "document")
+        sha256, size = text_of(value_at(stated, "sha256")), number_of(value_at(stated, "bytes"))
         body = self.beside.document or self._found(sha256, "pdf")
         if body is None:
             said = "Dokumentet ble ikke kontrollert: det ligger ikke ved (--document)."
@@ -250,9 +232,9 @@ class _Receipt:
             return
         signed = body[:size] if size is not None and 0 < size < len(body) else body
         for name, digest in (("sha256", hashlib.sha256(signed)), ("sha512", hashlib.sha512(signed))):
-            holds = digest.hexdigest() == _at(stated, name) and len(signed) == size
+            holds = digest.hexdigest() == value_at(stated, name) and len(signed) == size
             digest_name = name.replace("sha", "SHA-")
-            yield _compared(
+            yield compared(
                 f"document-{name}",
                 holds,
                 f"Dokumentet er det kvitteringen gjelder ({digest_name}).",
@@ -262,15 +244,15 @@ class _Receipt:
             said = "Det er lagt til en revisjon i dokumentet etter kvitteringen; den er kontrollert for seg."
             yield Check("document-renewed", "holds", said)
         self.document = report = validate_untrusted(body, self.trust, limits=self.limits)
-        yield _sealed("document-validation", "Dokumentets signaturer", report.indication, report.explanation)
+        yield sealed("document-validation", "Dokumentets signaturer", report.indication, report.explanation)
         yield from self._signatures(report)
 
     def _signatures(self, report: ValidationReport) -> Iterator[Check]:
         """Each signature that the receipt states, beside what validation finds."""
         found = {item.field: item for item in report.signatures}
-        stated = [*_listed(self._values["signatures"]), *_listed([self._values["seal"]])]
+        stated = [*items_of(self._values["signatures"]), *items_of([self._values["seal"]])]
         for item in stated:
-            name = _text(item.get("field")) or ""
+            name = text_of(item.get("field")) or ""
             who = f"Signaturen i feltet «{name}»"
             differing = list(_differing(item, found.get(name)))
             if name not in found:
@@ -280,7 +262,7 @@ class _Receipt:
                 yield Check("signature", "does-not-hold", said)
             else:
                 yield Check("signature", "holds", f"{who} er den kvitteringen sier.")
-        for name in found.keys() - {_text(item.get("field")) for item in stated}:
+        for name in found.keys() - {text_of(item.get("field")) for item in stated}:
             said = f"Dokumentet har en signatur som kvitteringen ikke nevner, i feltet «{name}»."
             yield Check("signature", "does-not-hold", said)
 
@@ -289,18 +271,18 @@ class _Receipt:
     def _kept(self) -> Iterator[Check]:
         """The data, the validation report, scans and the log, where a store has them."""
         named = [
-            ("input", "Dataene avtalen ble laget av", _at(self._values, "input", "sha256"), "json"),
-            ("report", "Valideringsrapporten", _at(self._values, "validation", "report_sha256"), "json"),
+            ("input", "Dataene avtalen ble laget av", value_at(self._values, "input", "sha256"), "json"),
+            ("report", "Valideringsrapporten", value_at(self._values, "validation", "report_sha256"), "json"),
             *(
-                ("scan", "Skannet signatur på papir", _at(item, "scan", "sha256"), _extension(item))
-                for item in _listed(self._values.get("paper_signatures", []))
+                ("scan", "Skannet signatur på papir", value_at(item, "scan", "sha256"), _extension(item))
+                for item in items_of(self._values.get("paper_signatures", []))
             ),
         ]
         for code, words, sha256, extension in named:
             if self.beside.find is None:
                 yield Check(code, "not-checked", f"{words} ble ikke kontrollert: lageret er ikke for hånden.")
                 continue
-            body = self._found(_text(sha256), extension)
+            body = self._found(text_of(sha256), extension)
             if body is None:
                 yield Check(
                     code,
@@ -309,116 +291,29 @@ class _Receipt:
                 )
                 continue
             holds = hashlib.sha256(body).hexdigest() == sha256
-            yield _compared(code, holds, f"{words} er som kvitteringen sier.", f"{words} er endret.")
+            yield compared(code, holds, f"{words} er som kvitteringen sier.", f"{words} er endret.")
         yield self._log()
 
     def _log(self) -> Check:
-        seq, sha256 = _number(_at(self._values, "log", "seq")), _at(self._values, "log", "sha256")
-        agreement_id = _text(_at(self._values, "agreement", "id"))
+        seq, sha256 = number_of(value_at(self._values, "log", "seq")), value_at(self._values, "log", "sha256")
+        agreement_id = text_of(value_at(self._values, "agreement", "id"))
         if self.beside.log_entry is None or seq is None or agreement_id is None:
             return Check("log", "not-checked", "Loggen ble ikke kontrollert: lageret er ikke for hånden.")
         entry = self.beside.log_entry(agreement_id, seq)
         if entry is None:
             return Check("log", "not-checked", "Loggen ble ikke kontrollert: avtalen er ikke i lageret her.")
         holds = hashlib.sha256(entry).hexdigest() == sha256
-        return _compared(
+        return compared(
             "log", holds, "Loggen er den kvitteringen sier.", "Loggen er en annen enn kvitteringen sier."
         )
 
     def _found(self, sha256: str | None, extension: str) -> bytes | None:
-        agreement_id = _text(_at(self._values, "agreement", "id"))
+        agreement_id = text_of(value_at(self._values, "agreement", "id"))
         if self.beside.find is None or sha256 is None or agreement_id is None:
             return None
         return self.beside.find(agreement_id, sha256, extension)
 
     # Earlier receipts
-
-    def _chain(self) -> Iterator[Check]:
-        """Back through the receipts that each names, as far as they are at hand."""
-        at_hand = self._at_hand()
-        later = self._values
-        for _ in range(_MAX_CHAIN):
-            stated = later.get("supersedes")
-            if stated is None:
-                yield Check("chain", "holds", f"Versjon {_version(later)} er avtalens første.")
-                return
-            number, sha256 = _number(_at(stated, "version")), _text(_at(stated, "receipt_sha256"))
-            words = f"Kvitteringen for versjon {number}, som versjon {_version(later)} avløser,"
-            earlier = at_hand.get(sha256 or "") or self._stored_receipt(sha256)
-            if earlier is None:
-                hint = "med den SHA-256 som kvitteringen sier, er ikke for hånden (--with)."
-                yield Check("chain", "not-checked", f"{words} {hint}")
-                return
-            values = _parsed(earlier.body)
-            if not self._precedes(values, stated, number):
-                yield Check("chain", "does-not-hold", f"{words} er ikke for den versjonen.")
-                return
-            if earlier.signature is None:
-                yield Check(
-                    "chain", "holds", f"{words} er den kvitteringen sier; seglet på den ligger ikke ved."
-                )
-            else:
-                seal = verify_detached_untrusted(
-                    earlier.body, earlier.signature, self.trust.of(SEAL), limits=self.limits
-                )
-                yield Check("chain", "holds", f"{words} er den kvitteringen sier.")
-                yield _sealed(
-                    "chain-seal",
-                    f"Seglet på kvitteringen for versjon {number}",
-                    seal.indication,
-                    seal.explanation,
-                )
-            later = values
-
-    def _at_hand(self) -> dict[str, ReceiptFile]:
-        """The receipts beside it by their SHA-256; of the same one twice, that with its signature."""
-        ordered = sorted(self.beside.receipts, key=lambda item: item.signature is not None)
-        return {hashlib.sha256(item.body).hexdigest(): item for item in ordered}
-
-    def _precedes(self, values: Mapping[str, Any], stated: object, number: int | None) -> bool:
-        return (
-            _at(values, "agreement", "id") == _at(self._values, "agreement", "id")
-            and _version(values) == number
-            and _at(values, "document", "sha256") == _at(stated, "sha256")
-        )
-
-    def _stored_receipt(self, sha256: str | None) -> ReceiptFile | None:
-        body = self._found(sha256, "json")
-        return ReceiptFile(body) if body is not None and hashlib.sha256(body).hexdigest() == sha256 else None
-
-    def _declarations(self) -> Iterator[Check]:
-        """The declarations signed before it, by their receipts."""
-        at_hand = self._at_hand()
-        for item in _listed(self._values.get("declarations", [])):
-            words = f"Kvitteringen for erklæringen ({_text(item.get('role'))})"
-            sha256, agreement_id = _text(item.get("receipt_sha256")), _text(item.get("agreement_id"))
-            body: bytes | None = None
-            if sha256 in at_hand:
-                body = at_hand[sha256].body
-            elif self.beside.find is not None and sha256 and agreement_id:
-                body = self.beside.find(agreement_id, sha256, "json")
-            if body is None:
-                yield Check("declaration", "not-checked", f"{words} er ikke for hånden (--with).")
-                continue
-            holds = hashlib.sha256(body).hexdigest() == sha256 and (
-                _at(_parsed(body), "document", "sha256") == item.get("sha256")
-            )
-            yield _compared(
-                "declaration", holds, f"{words} er den kvitteringen sier.", f"{words} er en annen."
-            )
-
-
-def _sealed(code: str, words: str, indication: Indication, explanation: str) -> Check:
-    """What a validation says, as a check."""
-    if indication == "TOTAL-PASSED":
-        return Check(code, "holds", f"{words}: gyldig.")
-    outcome: Outcome = "does-not-hold" if indication == "TOTAL-FAILED" else "not-checked"
-    said = "ikke gyldig" if indication == "TOTAL-FAILED" else "kan ikke bekreftes"
-    return Check(code, outcome, f"{words}: {said}. {explanation}")
-
-
-def _compared(code: str, holds: bool, yes: str, no: str) -> Check:
-    return Check(code, "holds" if holds else "does-not-hold", yes if holds else no)
 
 
 def _differing(stated: Mapping[str, Any], found: SignatureResult | None) -> Iterator[str]:
@@ -426,10 +321,10 @@ def _differing(stated: Mapping[str, Any], found: SignatureResult | None) -> Iter
     if found is None:
         return
     plain = {
-        "sertifikatet": (_at(stated, "certificate", "sha256"), found.certificate_sha256),
-        "den som har signert": (_at(stated, "certificate", "subject"), found.signer),
-        "utstederen": (_at(stated, "certificate", "issuer"), found.issuer),
-        "serienummeret": (_at(stated, "certificate", "serial"), found.certificate_serial),
+        "sertifikatet": (value_at(stated, "certificate", "sha256"), found.certificate_sha256),
+        "den som har signert": (value_at(stated, "certificate", "subject"), found.signer),
+        "utstederen": (value_at(stated, "certificate", "issuer"), found.issuer),
+        "serienummeret": (value_at(stated, "certificate", "serial"), found.certificate_serial),
         "tidspunktet": (
             stated.get("signed_at"),
             found.time.isoformat(timespec="seconds").replace("+00:00", "Z") if found.time else None,
@@ -446,34 +341,4 @@ def _differing(stated: Mapping[str, Any], found: SignatureResult | None) -> Iter
 def _extension(paper: Mapping[str, Any]) -> str:
     from service.domain.paper import EXTENSIONS
 
-    return str(EXTENSIONS.get(str(_at(paper, "scan", "media_type")), "bin"))
-
-
-def _parsed(body: bytes) -> Mapping[str, Any]:
-    try:
-        values = json.loads(body) if len(body) <= MAX_RECEIPT_BYTES else None
-    except (ValueError, RecursionError):
-        values = None
-    return values if isinstance(values, dict) else {}
-
-
-def _at(values: object, *path: str) -> Any:
-    for name in path:
-        values = values.get(name) if isinstance(values, Mapping) else None
-    return values
-
-
-def _version(values: Mapping[str, Any]) -> int | None:
-    return _number(_at(values, "agreement", "version"))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _listed(value: object) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return str(EXTENSIONS.get(str(value_at(paper, "scan", "media_type")), "bin"))

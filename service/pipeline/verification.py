@@ -12,10 +12,10 @@ from pathlib import Path
 from service.domain.agreement import Agreement, Status, Version
 from service.errors import NotFound
 from service.pipeline.archive import check_against_log, validate_version
+from service.pipeline.checks import Check
 from service.pipeline.ledger import Ledger
+from service.pipeline.receipt_chain import ReceiptFile
 from service.pipeline.receipts import (
-    Check,
-    ReceiptFile,
     ReceiptVerification,
     Surroundings,
     carried_receipt,
