@@ -177,7 +177,7 @@ def run() -> Result:
         f"{table(['command to receipt, ms', 'p50', 'p95', 'p99'], rows)}\n\n"
         f"{table(['stage, idle', 'ms (10th–90th)'], staged)}\n\n"
         f"{table(['raw stage', 'ms (10th–90th)'], bare)}\n\n"
-        f"{count} agreements each, two workers. p95 idle is {bound:.1f} times the sum of the raw stages; wanted: "
+        f"{count} agreements each, two workers. p95 idle is {bound:.2f} times the sum of the raw stages; wanted: "
         "under 3."
     )
     data = {
