@@ -33,7 +33,7 @@ _TOKEN: Final = re.compile(
     rb"|([+-]?[0-9]{1,18})(?=[ \n\r\t\f\0()<>\[\]{}/%])(?!\s+[0-9]+\s+R)"  # 4: an integer
     rb"|([+-]?[0-9]{1,18}\.[0-9]{1,18})(?=[ \n\r\t\f\0()<>\[\]{}/%])"  # 5: a real
     rb"|\(([^()\\]*(?:\\(?:[0-3][0-7][0-7]|[nrtbf()\\])[^()\\]*)*)\)"  # 6: a string without brackets of its own
-    rb"|<(?!<)([^>]*)>"  # 7: a hexadecimal string; `unhexlify` holds it to its digits, in pairs
+    rb"|<([0-9A-Fa-f]*+)>"  # 7: a hexadecimal string; `unhexlify` holds it to pairs
     rb"|(<<|>>|\[|\])"  # 8
     rb"|(true|false|null)(?=[ \n\r\t\f\0()<>\[\]{}/%])"  # 9
     rb")"

@@ -18,11 +18,11 @@ from service.pipeline.ledger import Raced, Sent
 from service.pipeline.services import Services
 from service.pipeline.together import begun
 
-__all__ = ["PUBLISH", "Observer", "Progress"]
+__all__ = ["Observer", "Progress"]
 
 Observer = Callable[[Entry], None]
 
-PUBLISH: Final = "publish"
+_PUBLISH: Final = "publish"
 
 
 class Progress:
@@ -40,7 +40,7 @@ class Progress:
 
     def tell(self, entries: Iterable[Entry]) -> None:
         """Publish the events of entries that the log has."""
-        self.doing = PUBLISH
+        self.doing = _PUBLISH
         for entry in entries:
             _publish(self._services, entry)
             self.told = entry.seq + 1
@@ -69,9 +69,8 @@ class Progress:
         try:
             done.future.result()
         except Raced:
-            self.expected = self.agreement
             for entry in self._services.ledger.read_after(self.agreement.head):
-                self.agreement = self.expected = advance(self.agreement, entry)
+                self.agreement = advance(self.agreement, entry)
                 self._observe(entry)
                 self.tell([entry])
             return False
@@ -100,15 +99,20 @@ class _UnderWay:
     def __init__(
         self, services: Services, agreement: Agreement, entry: Entry, sent: Sent, step: str, observe: Observer
     ) -> None:
-        self.entry, self.doing, self.is_written = entry, step, False
-        self._services, self._sent, self._observe = services, sent, observe
+        self.entry, self.is_written = entry, False
+        self._services, self._sent, self._step, self._observe = services, sent, step, observe
         self._until = agreement.kept_until
         self.future: Future[None] = begun(self._write)
+
+    @property
+    def doing(self) -> str:
+        """The step whose entry is being written, then the publishing of its events."""
+        return _PUBLISH if self.is_written else self._step
 
     def _write(self) -> None:
         self._sent.arrived()
         self._services.ledger.write(self.entry, until=self._until)
-        self.is_written, self.doing = True, PUBLISH
+        self.is_written = True
         self._observe(self.entry)
         _publish(self._services, self.entry)
 

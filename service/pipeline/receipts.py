@@ -10,7 +10,6 @@ has; the receipts before it, each named by the next with its SHA-256; and those 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from service.errors import NotFound, StoreError
 from service.pipeline.checks import Check, compared, sealed
 from service.pipeline.ledger import Ledger, blob_key
 from service.pipeline.receipt_chain import Find, Named, ReceiptFile
-from service.pipeline.stated import MAX_RECEIPT_BYTES, items_of, number_of, text_of, value_at
+from service.pipeline.stated import items_of, number_of, parsed, text_of, value_at, version_of
 from signing import (
     Indication,
     Limits,
@@ -164,7 +163,7 @@ class _Receipt:
             explanation,
             hashlib.sha256(self.body).hexdigest(),
             text_of(value_at(self._values, "agreement", "id")),
-            number_of(value_at(self._values, "agreement", "version")),
+            version_of(self._values),
             tuple(checks),
             self.seal,
             self.document,
@@ -195,12 +194,9 @@ class _Receipt:
         return Check("seal", "not-checked", "Seglet ble ikke kontrollert: receipt.json.p7s ligger ikke ved.")
 
     def _form(self) -> Iterator[Check]:
-        try:
-            values = json.loads(self.body) if len(self.body) <= MAX_RECEIPT_BYTES else None
-        except (ValueError, RecursionError):
-            values = None
+        values = parsed(self.body)
         known = ("agreement", "document", "signatures", "seal", "supersedes", "issued_at")
-        if not isinstance(values, dict) or not all(name in values for name in known):
+        if not all(name in values for name in known):
             yield Check("form", "does-not-hold", "Filen er ikke en hel kvittering (receipt.json).")
             return
         if values.get("receipt_version") != RECEIPT_VERSION:
@@ -312,8 +308,6 @@ class _Receipt:
         if self.beside.find is None or sha256 is None or agreement_id is None:
             return None
         return self.beside.find(agreement_id, sha256, extension)
-
-    # Earlier receipts
 
 
 def _differing(stated: Mapping[str, Any], found: SignatureResult | None) -> Iterator[str]:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["MAX_RECEIPT_BYTES", "items_of", "number_of", "parsed", "text_of", "value_at", "version_of"]
+__all__ = ["items_of", "number_of", "parsed", "text_of", "value_at", "version_of"]
 
-MAX_RECEIPT_BYTES: Final = 4 * 1024 * 1024
+_MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 def parsed(body: bytes) -> Mapping[str, Any]:
     try:
-        values = json.loads(body) if len(body) <= MAX_RECEIPT_BYTES else None
+        values = json.loads(body) if len(body) <= _MOST_BYTES else None
     except (ValueError, RecursionError):
         values = None
     return values if isinstance(values, dict) else {}
